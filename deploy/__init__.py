@@ -1,1 +1,1 @@
-
+"""Everything around the program: the local stack, containers, dashboards, runbooks."""

@@ -1,0 +1,235 @@
+"""Process settings from the environment, `BELLWETHER_*`, declared in one table.
+
+Facts about a model (weights, bands, rules) are in the model file and nowhere else; facts about a process (where the
+brokers are, how often to commit) are here and nowhere else.
+
+SettingsError (ValueError)
+    One or more variables are wrong. All of them are listed, one sentence each.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Literal, Self
+
+PREFIX = "BELLWETHER_"
+KAFKA_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
+HOST_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):([0-9]{1,5})")
+
+
+class SettingsError(ValueError):
+    """Settings are wrong; the message has one line per fault."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One variable of the environment.
+
+    Attributes
+    ----------
+    name
+        Field of `Settings`; the variable is `BELLWETHER_` and the name in capitals.
+    default
+        As it would be written in the environment.
+    expected
+        Range or form, with the unit: completes "expected …".
+    meaning
+        One sentence for people.
+    parse
+        Text → value; None when the text is not as expected.
+    """
+
+    name: str
+    default: str
+    expected: str
+    meaning: str
+    parse: Callable[[str], str | int | None]
+
+    @property
+    def variable(self) -> str:
+        """Name in the environment."""
+        return PREFIX + self.name.upper()
+
+
+def _whole(name: str, default: int, low: int, high: int, unit: str, meaning: str) -> Setting:
+    def parse(text: str) -> int | None:
+        return int(text) if re.fullmatch(r"[0-9]{1,9}", text) and low <= int(text) <= high else None
+
+    return Setting(name, str(default), f"a whole number from {low} to {high}{unit and ' '}{unit}", meaning, parse)
+
+
+def _choice(name: str, default: str, choices: tuple[str, ...], meaning: str) -> Setting:
+    return Setting(
+        name, default, "one of " + ", ".join(choices), meaning, lambda text: text if text in choices else None
+    )
+
+
+def _servers(text: str) -> str | None:
+    servers = [server.strip() for server in text.split(",")]
+    matches = [HOST_PORT.fullmatch(server) for server in servers]
+    return ",".join(servers) if all(match and 0 < int(match[2]) < 65_536 for match in matches) else None
+
+
+def _kafka_name(text: str) -> str | None:
+    return text if KAFKA_NAME.fullmatch(text) and text not in {".", ".."} else None
+
+
+SETTINGS = (
+    Setting(
+        "kafka", "127.0.0.1:9092", "host:port, several separated by commas", "Kafka's bootstrap servers.", _servers
+    ),
+    Setting(
+        "redis_url",
+        "redis://127.0.0.1:6379/0",
+        "an address that begins with redis://, rediss:// or unix://",
+        "Redis that holds the read model.",
+        lambda text: text if re.match(r"(rediss?|unix)://.", text) else None,
+    ),
+    Setting(
+        "app_id",
+        "bellwether",
+        "1 to 100 letters, digits, dots, dashes or underscores",
+        "Names the consumer group, the transactional ids and the changelog topic; workers with the same id share the work.",
+        _kafka_name,
+    ),
+    Setting(
+        "topic_prefix",
+        "",
+        "nothing, or up to 100 letters, digits, dots, dashes or underscores",
+        "Put before every topic's name, for a Kafka cluster shared with others.",
+        lambda text: _kafka_name(text) if text else "",
+    ),
+    Setting(
+        "model",
+        "saas-renewal",
+        "the name of a preset or the path of a model file",
+        "Model that scores.",
+        lambda text: text or None,
+    ),
+    _choice(
+        "clock",
+        "wall",
+        ("wall", "log"),
+        "Where ticks take their time from: this machine, or the events applied (replays, demonstrations).",
+    ),
+    _whole("tick_seconds", 5, 1, 3600, "seconds", "Time between two ticks of a partition."),
+    _whole(
+        "commit_min_ms",
+        50,
+        0,
+        60_000,
+        "milliseconds",
+        "Time between two flushes of a partition when there is little to do.",
+    ),
+    _whole("commit_max_ms", 1000, 10, 60_000, "milliseconds", "Time between two flushes of a partition under backlog."),
+    _whole("metrics_port", 9464, 0, 65_535, "(0: none)", "Port of the worker's Prometheus metrics."),
+    _whole("partitions", 8, 1, 1024, "", "Partitions of every topic; cannot change once events are in."),
+    _whole(
+        "replication",
+        1,
+        1,
+        7,
+        "copies",
+        "Copies of every topic; 3 or more also demand that two have a write before it counts.",
+    ),
+    _whole(
+        "poison_limit",
+        500,
+        1,
+        1_000_000,
+        "dead letters",
+        "A worker stops at this many dead letters within 1 000 consecutive records of a partition; above 1 000 it never does.",
+    ),
+    _whole(
+        "future_skew_seconds",
+        600,
+        0,
+        86_400,
+        "seconds",
+        "How far an event's own time may lie after its record's before it is a dead letter.",
+    ),
+    Setting(
+        "data_dir",
+        "~/.bellwether",
+        "the path of a folder",
+        "Where `bellwether up` keeps Kafka's and Redis's data.",
+        lambda text: text or None,
+    ),
+    _choice("log_level", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"), "Least severe log line that is written."),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one process; `SETTINGS` says what each means, its unit, range and default."""
+
+    kafka: str = "127.0.0.1:9092"
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    app_id: str = "bellwether"
+    topic_prefix: str = ""
+    model: str = "saas-renewal"
+    clock: Literal["wall", "log"] = "wall"
+    tick_seconds: int = 5
+    commit_min_ms: int = 50
+    commit_max_ms: int = 1000
+    metrics_port: int = 9464
+    partitions: int = 8
+    replication: int = 1
+    poison_limit: int = 500
+    future_skew_seconds: int = 600
+    data_dir: str = "~/.bellwether"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings from `environ`, usually `os.environ`; an empty variable counts as not set.
+
+        Raises
+        ------
+        SettingsError
+            Listing every fault, a misspelt variable included.
+        """
+        values, faults = {}, _misspelt(environ)
+        for setting in SETTINGS:
+            given = environ.get(setting.variable, "").strip()
+            value = setting.parse(given or setting.default)
+            if value is None:
+                faults.append(f"{setting.variable}: expected {setting.expected}, got {given!r} — {setting.meaning}")
+            values[setting.name] = value
+        low, high = values["commit_min_ms"], values["commit_max_ms"]
+        if isinstance(low, int) and isinstance(high, int) and low > high:
+            faults.append(
+                f"BELLWETHER_COMMIT_MAX_MS: expected at least BELLWETHER_COMMIT_MIN_MS ({low}), got '{high}' — raise it or lower the other"
+            )
+        if faults:
+            raise SettingsError("\n".join(faults))
+        return cls(**values)  # type: ignore[arg-type]  # each parser returns the type of its field; a test checks it
+
+    def topic(self, name: str) -> str:
+        """Return the name in Kafka of the topic that Bellwether calls `name`."""
+        return self.topic_prefix + name
+
+    @property
+    def changelog(self) -> str:
+        """Name in Kafka of the table's changelog topic."""
+        return self.topic(f"{self.app_id}-accounts-changelog")
+
+    def environ(self) -> dict[str, str]:
+        """Return the variables that give a child process these settings."""
+        return {f"{PREFIX}{field.name.upper()}": str(getattr(self, field.name)) for field in fields(self)}
+
+
+def _misspelt(environ: Mapping[str, str]) -> list[str]:
+    # Only near misses are faults: Kubernetes injects variables such as BELLWETHER_SERVICE_HOST for a service of our name.
+    known = [setting.variable for setting in SETTINGS]
+    near = {
+        variable: difflib.get_close_matches(variable, known, 1, 0.9)
+        for variable in sorted(environ)
+        if variable.startswith(PREFIX) and variable not in known
+    }
+    return [
+        f"{given}: expected a known setting, got an unknown name — did you mean {meant[0]}?"
+        for given, meant in near.items()
+        if meant
+    ]

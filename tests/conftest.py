@@ -1,0 +1,50 @@
+"""What tests share: one real Kafka and Redis per test session, and names that keep tests apart on them."""
+
+import itertools
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import redis
+
+from deploy.local import Stack, StackError
+from streams import topics
+from streams.settings import Settings
+
+REDIS_DATABASES = itertools.cycle(range(16))
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """Kafka (one broker) and Redis for the whole session; where they cannot run, tests skip, except in CI."""
+    running = Stack()
+    try:
+        running.start()
+    except StackError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def settings(stack: Stack) -> Settings:
+    """Settings with an application id, a topic prefix and an empty Redis database of the test's own; no topics yet."""
+    name = f"t{uuid.uuid4().hex[:10]}"
+    address = f"{stack.redis_url.removesuffix('/0')}/{next(REDIS_DATABASES)}"
+    with redis.Redis.from_url(address) as database:
+        database.flushdb()
+    return Settings(
+        kafka=stack.kafka, redis_url=address, app_id=name, topic_prefix=f"{name}-", partitions=4, metrics_port=0
+    )
+
+
+@pytest.fixture
+async def provisioned(settings: Settings) -> AsyncIterator[Settings]:
+    """`settings`, with every topic created; they are deleted afterwards."""
+    created = await topics.create(settings)
+    yield settings
+    async with topics.admin(settings) as admin:
+        await admin.delete_topics(created)
