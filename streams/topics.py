@@ -15,6 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from streams.halt import Refusal
 from streams.settings import Settings
 
 DAY_MS = 86_400_000
@@ -131,8 +132,13 @@ class Finding:
         return f"{self.where}: {self.what} — {self.advice}"
 
 
-class KafkaUnreachableError(Exception):
+class KafkaUnreachableError(Refusal):
     """No broker answers; the message says where and what to do."""
+
+
+def unreachable(settings: Settings) -> KafkaUnreachableError:
+    """Return the error that says no broker answers, and what to do."""
+    return KafkaUnreachableError(f"{settings.kafka}: no Kafka broker answers — start one (`bellwether up`), or set BELLWETHER_KAFKA to where it runs")
 
 
 def kafka_name(topic: Topic, settings: Settings) -> str:
@@ -155,9 +161,7 @@ async def admin(settings: Settings, seconds: float = CONNECT_SECONDS) -> AsyncIt
             async with asyncio.timeout(seconds):
                 await client.start()
         except (KafkaError, OSError) as error:  # TimeoutError is an OSError
-            raise KafkaUnreachableError(
-                f"{settings.kafka}: no Kafka broker answers — start one (`bellwether up`), or set BELLWETHER_KAFKA to where it runs"
-            ) from error
+            raise unreachable(settings) from error
         yield client
     finally:
         await client.close()
@@ -172,7 +176,7 @@ async def create(settings: Settings) -> list[str]:
     ------
     KafkaUnreachableError
         No broker answers.
-    RuntimeError
+    Refusal
         Kafka refused a topic, or elected no leaders in time.
     """
     declared = {kafka_name(topic, settings): topic for topic in TOPICS}
@@ -190,7 +194,7 @@ async def create(settings: Settings) -> list[str]:
             for name, code, message in answer.topic_errors:
                 # Somebody else creates them at this moment: fine, and not ours to report.
                 if code not in (0, TopicAlreadyExistsError.errno):
-                    raise RuntimeError(
+                    raise Refusal(
                         f"{name}: Kafka refused to create it ({message or for_code(code).__name__}) — correct the settings and try again"
                     )
                 created += [name] if code == 0 else []
@@ -249,7 +253,7 @@ async def _wait_for_leaders(client: AIOKafkaAdminClient, names: list[str]) -> No
             while not all(_has_leaders(topic) for topic in await client.describe_topics(names)):
                 await asyncio.sleep(POLL_SECONDS)
     except TimeoutError as error:
-        raise RuntimeError(
+        raise Refusal(
             f"topics: some partitions have no leader after {LEADER_SECONDS} s — see that every broker runs"
         ) from error
 

@@ -1,0 +1,94 @@
+"""A producer that fills whole batches: how commands send many records fast, in order per partition, without duplicates."""
+
+import asyncio
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from streams.partitions import partition_of
+from streams.settings import Settings
+from streams.topics import CONNECT_SECONDS, MIB, KafkaUnreachableError, unreachable
+from streams.halt import Refusal
+
+BATCH_BYTES = 256 * 1024
+BATCHES_IN_FLIGHT = 32  # 8 MiB at most in memory
+
+
+class Outbox:
+    """Records on their way to Kafka; use it as an async context manager, leaving it sends the rest.
+
+    One record costs about 2 µs: it is appended to its partition's batch, and only a full batch is handed to the
+    producer.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=settings.kafka,
+            enable_idempotence=True,  # a retried batch must not become two
+            max_batch_size=BATCH_BYTES,
+            max_request_size=4 * MIB,
+        )
+        self._batches: dict[tuple[str, int], object] = {}
+        self._n_partitions: dict[str, int] = {}
+        self._sent: list[asyncio.Future[object]] = []
+
+    async def __aenter__(self) -> Self:
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._producer.start()
+        except (KafkaError, OSError) as error:
+            await self._producer.stop()
+            raise unreachable(self._settings) from error
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if kind is None:
+                await self.flush()
+        finally:
+            await self._producer.stop()
+
+    async def open(self, topic: str) -> None:
+        """Learn how many partitions `topic` (name in Kafka) has; raise Refusal when it does not exist."""
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                self._n_partitions[topic] = len(await self._producer.partitions_for(topic))
+        except (KafkaError, OSError) as error:
+            raise Refusal(f"{topic}: no such topic in Kafka — run `bellwether topics create`") from error
+
+    async def add(
+        self, topic: str, key: bytes | None, value: bytes | None, timestamp_ms: int | None, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> None:
+        """Append one record to its key's partition of `topic`, which `open` has looked up; without a key, to the first."""
+        partition = 0 if key is None else partition_of(key, self._n_partitions[topic])
+        place = (topic, partition)
+        batch = self._batches.get(place)
+        if batch is None:
+            batch = self._batches[place] = self._producer.create_batch()
+        if batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None:
+            await self._send(place)
+            batch = self._batches[place] = self._producer.create_batch()
+            batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
+
+    async def flush(self) -> None:
+        """Send what is left and wait until Kafka has everything; raise Refusal when it does not take it."""
+        for place in list(self._batches):
+            await self._send(place)
+        await self._settle(0)
+
+    async def _send(self, place: tuple[str, int]) -> None:
+        batch = self._batches.pop(place)
+        if batch.record_count():
+            self._sent.append(await self._producer.send_batch(batch, place[0], partition=place[1]))
+        await self._settle(BATCHES_IN_FLIGHT)
+
+    async def _settle(self, allowed: int) -> None:
+        while len(self._sent) > allowed:
+            try:
+                await self._sent.pop(0)
+            except KafkaError as error:
+                raise Refusal(f"{self._settings.kafka}: Kafka did not take the records ({error}) — run `bellwether doctor`, then send them again") from error
