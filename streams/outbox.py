@@ -1,17 +1,19 @@
 """A producer that fills whole batches: how commands send many records fast, in order per partition, without duplicates."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.structs import OffsetAndMetadata
 
+from streams.halt import Refusal
 from streams.partitions import partition_of
 from streams.settings import Settings
-from streams.topics import CONNECT_SECONDS, MIB, KafkaUnreachableError, unreachable
-from streams.halt import Refusal
+from streams.topics import CONNECT_SECONDS, MIB, unreachable
 
 BATCH_BYTES = 256 * 1024
 BATCHES_IN_FLIGHT = 32  # 8 MiB at most in memory
@@ -22,17 +24,25 @@ class Outbox:
 
     One record costs about 2 µs: it is appended to its partition's batch, and only a full batch is handed to the
     producer.
+
+    Parameters
+    ----------
+    transactional_id
+        Send everything in one transaction of this id, which `commit` ends; leaving without it aborts.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, transactional_id: str | None = None) -> None:
         self._settings = settings
+        self._is_transaction_open = False
+        self._is_transactional = transactional_id is not None
         self._producer = AIOKafkaProducer(
             bootstrap_servers=settings.kafka,
+            transactional_id=transactional_id,
             enable_idempotence=True,  # a retried batch must not become two
             max_batch_size=BATCH_BYTES,
             max_request_size=4 * MIB,
         )
-        self._batches: dict[tuple[str, int], object] = {}
+        self._batches: dict[tuple[str, int], BatchBuilder] = {}
         self._n_partitions: dict[str, int] = {}
         self._sent: list[asyncio.Future[object]] = []
 
@@ -40,14 +50,21 @@ class Outbox:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._producer.start()
+                if self._is_transactional:
+                    await self._producer.begin_transaction()
+                    self._is_transaction_open = True
         except (KafkaError, OSError) as error:
             await self._producer.stop()
             raise unreachable(self._settings) from error
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
-            if kind is None:
+            if self._is_transaction_open:
+                await self._producer.abort_transaction()
+            elif kind is None:
                 await self.flush()
         finally:
             await self._producer.stop()
@@ -61,7 +78,12 @@ class Outbox:
             raise Refusal(f"{topic}: no such topic in Kafka — run `bellwether topics create`") from error
 
     async def add(
-        self, topic: str, key: bytes | None, value: bytes | None, timestamp_ms: int | None, headers: Sequence[tuple[str, bytes]] = ()
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        timestamp_ms: int | None,
+        headers: Sequence[tuple[str, bytes]] = (),
     ) -> None:
         """Append one record to its key's partition of `topic`, which `open` has looked up; without a key, to the first."""
         partition = 0 if key is None else partition_of(key, self._n_partitions[topic])
@@ -69,16 +91,26 @@ class Outbox:
         batch = self._batches.get(place)
         if batch is None:
             batch = self._batches[place] = self._producer.create_batch()
-        if batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None:
+        if batch.append(timestamp=timestamp_ms, key=key, value=value, headers=list(headers)) is None:
             await self._send(place)
             batch = self._batches[place] = self._producer.create_batch()
-            batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
+            batch.append(timestamp=timestamp_ms, key=key, value=value, headers=list(headers))
 
     async def flush(self) -> None:
         """Send what is left and wait until Kafka has everything; raise Refusal when it does not take it."""
         for place in list(self._batches):
             await self._send(place)
         await self._settle(0)
+
+    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], group: str) -> None:
+        """Flush, then commit the transaction together with offsets of the consumer group `group`."""
+        await self.flush()
+        try:
+            await self._producer.send_offsets_to_transaction(dict(offsets), group)
+            await self._producer.commit_transaction()
+        except KafkaError as error:
+            raise self._refused(error) from error
+        self._is_transaction_open = False
 
     async def _send(self, place: tuple[str, int]) -> None:
         batch = self._batches.pop(place)
@@ -91,4 +123,9 @@ class Outbox:
             try:
                 await self._sent.pop(0)
             except KafkaError as error:
-                raise Refusal(f"{self._settings.kafka}: Kafka did not take the records ({error}) — run `bellwether doctor`, then send them again") from error
+                raise self._refused(error) from error
+
+    def _refused(self, error: KafkaError) -> Refusal:
+        return Refusal(
+            f"{self._settings.kafka}: Kafka did not take the records ({error!r}) — run `bellwether doctor`, then send them again"
+        )

@@ -9,5 +9,5 @@ REMEMBERED = 1 << 17  # keys; the hash is pure Python (2 µs), files repeat thei
 
 @lru_cache(REMEMBERED)
 def partition_of(key: bytes, n_partitions: int) -> int:
-    """Return the partition, 0 to `n_partitions` − 1, of records with this key."""
+    """Return the partition, from 0 and below `n_partitions`, of records with this key."""
     return (int(murmur2(key)) & 0x7FFFFFFF) % n_partitions

@@ -25,6 +25,7 @@ UNBOUNDED = 2**63 - 1
 CONNECT_SECONDS = 8
 LEADER_SECONDS = 30
 POLL_SECONDS = 0.05
+MISSING = "is missing"
 
 # Every topic's configuration, before what `Topic` adds.
 COMMON: Mapping[str, str] = {
@@ -138,7 +139,9 @@ class KafkaUnreachableError(Refusal):
 
 def unreachable(settings: Settings) -> KafkaUnreachableError:
     """Return the error that says no broker answers, and what to do."""
-    return KafkaUnreachableError(f"{settings.kafka}: no Kafka broker answers — start one (`bellwether up`), or set BELLWETHER_KAFKA to where it runs")
+    return KafkaUnreachableError(
+        f"{settings.kafka}: no Kafka broker answers — start one (`bellwether up`), or set BELLWETHER_KAFKA to where it runs"
+    )
 
 
 def kafka_name(topic: Topic, settings: Settings) -> str:
@@ -209,9 +212,7 @@ async def check(settings: Settings) -> list[Finding]:
         described = {topic["topic"]: topic for topic in await client.describe_topics(list(declared))}
         present = [name for name in declared if not described[name]["error_code"]]
         configs = await _configs(client, present)
-    findings = [
-        Finding(name, "is missing", "run `bellwether topics create`") for name in declared if name not in present
-    ]
+    findings = [Finding(name, MISSING, "run `bellwether topics create`") for name in declared if name not in present]
     for name in present:
         findings += _shape_findings(name, described[name]["partitions"], settings)
         for key, wanted in declared[name].settings(settings.replication).items():

@@ -74,7 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser(given: list[str]) -> tuple[argparse.ArgumentParser, _Command | None]:
     parser = argparse.ArgumentParser(
-        prog="bellwether", description="Scores accounts while their events arrive.", epilog="Settings: environment variables BELLWETHER_*; see the README."
+        prog="bellwether",
+        description="Scores accounts while their events arrive.",
+        epilog="Settings: environment variables BELLWETHER_*; see the README.",
     )
     parser.add_argument("--version", action="version", version=_version() if "--version" in given else "")
     choices = parser.add_subparsers(metavar="COMMAND")

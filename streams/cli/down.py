@@ -19,6 +19,10 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
         was_running = down(settings.data_dir)
     except StackError as error:
         raise Refusal(str(error)) from error
-    sentence = f"Kafka and Redis have stopped; their data stays in {settings.data_dir}." if was_running else f"Nothing runs in {settings.data_dir}."
+    sentence = (
+        f"Kafka and Redis have stopped; their data stays in {settings.data_dir}."
+        if was_running
+        else f"Nothing runs in {settings.data_dir}."
+    )
     result({"stopped": was_running}, as_json=options.json, sentence=sentence)
     return 0

@@ -19,7 +19,20 @@ import zstandard
 from streams.halt import Refusal
 
 STANDARD_INPUT = "-"
-NUMBERS = frozenset({"seats", "score", "strategic_fit", "expected_uplift", "engagement_cost", "response_hours", "quantity", "arr", "amount", "mrr"})
+NUMBERS = frozenset(
+    {
+        "seats",
+        "score",
+        "strategic_fit",
+        "expected_uplift",
+        "engagement_cost",
+        "response_hours",
+        "quantity",
+        "arr",
+        "amount",
+        "mrr",
+    }
+)
 LISTS = frozenset({"aliases", "contacts"})
 
 
@@ -46,8 +59,10 @@ class EventFile:
 
     @property
     def bytes_read(self) -> int:
-        """Bytes of it that were read so far, compressed as they are."""
-        return self._source.tell() if self._source is not None and self.name != STANDARD_INPUT else 0
+        """Bytes of it that were read so far, compressed as they are; 0 for standard input."""
+        if self._source is None or self.name == STANDARD_INPUT:
+            return 0
+        return (self.size or 0) if self._source.closed else self._source.tell()
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Yield the number, from 1, and the JSON of every event; blank lines are skipped.
@@ -76,7 +91,10 @@ def _decompressed(source: BinaryIO, name: str) -> BinaryIO:
         case ".gz":
             return cast("BinaryIO", gzip.open(source))
         case ".zst":
-            return cast("BinaryIO", io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True)))
+            return cast(
+                "BinaryIO",
+                io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True)),
+            )
     return source
 
 

@@ -43,15 +43,26 @@ class Tally:
         self.n_rejected += 1
         if self.n_rejected <= REJECTIONS_SHOWN:
             code = rejection.code
-            self.rejections.append({"file": file, "line": line, "reason": str(code), "path": rejection.path, "given": rejection.given})
+            self.rejections.append(
+                {"file": file, "line": line, "reason": str(code), "path": rejection.path, "given": rejection.given}
+            )
             note(f"{file}:{line} {rejection.path}: {code} {rejection.given} — {code.meaning}")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.add_argument("files", nargs="+", metavar="FILE", help="JSON lines or CSV, also .gz and .zst; - reads JSON lines from standard input")
-    parser.add_argument("--topic", choices=TOPICS, help="topic of all files; otherwise each file's name before the first dot")
-    parser.add_argument("--strict", action="store_true", help="exit with 1 when a line was rejected; the others are sent all the same")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="JSON lines or CSV, also .gz and .zst; - reads JSON lines from standard input",
+    )
+    parser.add_argument(
+        "--topic", choices=TOPICS, help="topic of all files; otherwise each file's name before the first dot"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with 1 when a line was rejected; the others are sent all the same"
+    )
     parser.add_argument("--json", action="store_true", help="print the counts as JSON")
 
 
@@ -61,12 +72,18 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     quiet_client()
     tally, started = Tally(), time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         asyncio.run(_produce(files, settings, tally, progress))
     seconds, total = time.monotonic() - started, tally.produced.total()
     if tally.n_rejected > REJECTIONS_SHOWN:
         note(f"… and {tally.n_rejected - REJECTIONS_SHOWN} more rejected lines")
-    value = {"produced": dict(tally.produced), "rejected": tally.n_rejected, "rejections": tally.rejections, "seconds": round(seconds, 3)}
+    value = {
+        "produced": dict(tally.produced),
+        "rejected": tally.n_rejected,
+        "rejections": tally.rejections,
+        "seconds": round(seconds, 3),
+    }
     sentence = f"{total} events sent in {seconds:.1f} s ({total / seconds:,.0f}/s), {tally.n_rejected} lines rejected"
     result(value, as_json=options.json, sentence=sentence)
     return FAILED if options.strict and tally.n_rejected else 0
@@ -74,10 +91,15 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
 
 def _file(name: str, topic: str | None) -> EventFile:
     if name == STANDARD_INPUT and topic is None:
-        raise Refusal("-: expected --topic with standard input, got none — say which topic the events belong to", code=2)
+        raise Refusal(
+            "-: expected --topic with standard input, got none — say which topic the events belong to", code=2
+        )
     file = EventFile(name, topic or topic_of(name))
     if file.topic not in TOPICS:
-        raise Refusal(f"{name}: expected a file named after a topic ({', '.join(TOPICS)}), got {file.topic!r} — rename it, or say --topic", code=2)
+        raise Refusal(
+            f"{name}: expected a file named after a topic ({', '.join(TOPICS)}), got {file.topic!r} — rename it, or say --topic",
+            code=2,
+        )
     if name != STANDARD_INPUT and not Path(name).is_file():
         raise Refusal(f"{name}: no such file — check the path", code=2)
     return file

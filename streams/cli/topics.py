@@ -11,7 +11,9 @@ from streams.settings import Settings
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.add_argument("action", choices=("create", "check"), help="create what is missing, or compare all with the declaration")
+    parser.add_argument(
+        "action", choices=("create", "check"), help="create what is missing, or compare all with the declaration"
+    )
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
 
@@ -26,6 +28,10 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
         "created": created,
         "findings": [{"topic": finding.where, "what": finding.what, "advice": finding.advice} for finding in findings],
     }
-    made = f"{len(created)} topics created, {len(topics.TOPICS) - len(created)} were there; " if options.action == "create" else ""
+    made = (
+        f"{len(created)} topics created, {len(topics.TOPICS) - len(created)} were there; "
+        if options.action == "create"
+        else ""
+    )
     result(value, as_json=options.json, sentence=f"{made}{len(findings) or 'nothing'} to correct")
     return FAILED if findings else 0

@@ -1,0 +1,89 @@
+"""Reading a topic once, from its beginning to where it ends now (committed records only), and a group's offsets."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
+
+from streams.halt import Refusal
+from streams.settings import Settings
+from streams.topics import CONNECT_SECONDS, POLL_SECONDS, admin, unreachable
+
+STALL_SECONDS = 30
+"""Without any progress for this long the read is given up."""
+
+
+async def read_all(settings: Settings, topic: str) -> AsyncIterator[ConsumerRecord]:
+    """Yield the records of `topic` (name in Kafka), in order within each partition.
+
+    Raises
+    ------
+    Refusal
+        No broker answers, there is no such topic, or its end is not reached.
+    """
+    async with admin(settings) as client:
+        (described,) = await client.describe_topics([topic])
+    if described["error_code"]:
+        raise Refusal(f"{topic}: no such topic in Kafka — run `bellwether topics create`")
+    numbers = sorted(partition["partition"] for partition in described["partitions"])
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",  # the default, "latest", can win against the seek below
+        fetch_max_wait_ms=100,
+    )
+    try:
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await consumer.start()
+        except (KafkaError, OSError) as error:
+            raise unreachable(settings) from error
+        partitions = [TopicPartition(topic, partition) for partition in numbers]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        for partition, start in (await consumer.beginning_offsets(partitions)).items():
+            consumer.seek(partition, start)
+        async for record in _until(consumer, ends):
+            yield record
+    finally:
+        await consumer.stop()
+
+
+async def committed(settings: Settings, group: str) -> dict[TopicPartition, OffsetAndMetadata]:
+    """Return what the consumer group has committed; empty for a group that never did.
+
+    A cluster that has never had a group makes its offsets topic only now, and answers "no coordinator" until then.
+    """
+    deadline = time.monotonic() + CONNECT_SECONDS
+    async with admin(settings) as client:
+        while True:
+            try:
+                return await client.list_consumer_group_offsets(group)
+            except KafkaError as error:
+                if not error.retriable or time.monotonic() > deadline:
+                    raise Refusal(
+                        f"group {group}: its offsets cannot be read ({error!r}) — run `bellwether doctor`"
+                    ) from error
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def _until(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> AsyncIterator[ConsumerRecord]:
+    positions: dict[TopicPartition, int] = {}
+    progressed = time.monotonic()
+    while any(positions.get(partition, 0) < end for partition, end in ends.items()):
+        for partition, records in (await consumer.getmany(timeout_ms=200)).items():
+            for record in records:
+                if record.offset < ends[partition]:
+                    yield record
+        # The position also passes what is never delivered: aborted records and transaction markers.
+        before, positions = positions, {partition: await consumer.position(partition) for partition in ends}
+        if positions != before:
+            progressed = time.monotonic()
+        elif time.monotonic() - progressed > STALL_SECONDS:
+            raise Refusal(
+                f"{next(iter(ends)).topic}: its end is not reached — see that every broker runs, then try again"
+            )
