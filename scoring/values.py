@@ -18,8 +18,8 @@ young accounts removed):
 ``last(s)``            the last value seen
 =====================  ===============================================================================================
 
-A value is unknown (NaN) until the account has sent anything on the signal's topic, and level, rate, ratio, momentum,
-surprise and silence until the signal itself has spoken; `open` and `age` are 0, and counts are 0, from then on.
+A value is unknown (NaN) until the signal has spoken for the account; `rate`, `sum` and a `share`'s numerator are 0 from
+the start. `open` and `age` are 0 while nothing is open, `share` and `ratio` unknown while their divisor is 0.
 """
 
 import difflib
@@ -45,9 +45,9 @@ ATTRIBUTES = (
     "relationship.executive",
     "relationship.outcome",
     "days_to_renewal",
-    "days_since_start",
     "contacts",
     "strategic_fit",
+    "seats",
     "seat_use",
 )
 """Attributes of an account that a value may be."""

@@ -1,0 +1,104 @@
+"""Fingerprints of meaning: equal for two files that say the same, whatever their comments, order of keys and titles.
+
+Left out because it changes no number, band, alert or proposed step: name, version, owner, approver and note of the
+model; titles and units; the spelling of expressions; the names of signals (what they measure stands in their place).
+"""
+
+import hashlib
+import json
+from dataclasses import asdict
+
+from scoring.expressions import Expression, Opcode
+from scoring.model import Band, Input, Model, Override, Propensity, Rule, Signal, Value
+
+DIGITS = 16
+"""Hex digits of a fingerprint: 64 bits, so that a book of a million models would hold a collision once in 37 million."""
+
+
+def signal_fingerprint(signal: Signal) -> str:
+    """Return what a signal's stored columns are named by: topic, measure, event names and severity."""
+    return _digest(
+        [
+            signal.topic,
+            signal.measure.text,
+            sorted(set(signal.events)),
+            sorted(set(signal.open)),
+            sorted(set(signal.close)),
+            sorted(set(signal.escalate)),
+            signal.minimum_severity,
+        ],
+    )
+
+
+def model_fingerprint(model: Model) -> str:
+    """Return the fingerprint of everything that decides scores, bands, alerts and proposed steps."""
+    signals = {signal.name: signal.fingerprint for signal in model.signals}
+    names = [_variable(name, model, signals) for name in model.variables]
+    return _digest(
+        {
+            "horizon_ms": model.horizon_ms,
+            "outcome": model.outcome,
+            "minimum_coverage": model.minimum_coverage,
+            "signals": sorted([signal.fingerprint, signal.dispersion] for signal in model.signals),
+            "inputs": [_input(item, signals) for item in model.inputs],
+            "overrides": [_override(item, names) for item in model.overrides],
+            "bands": [_band(item) for item in model.bands],
+            "rules": [_rule(item, names) for item in model.rules],
+            "playbooks": [asdict(item) for item in model.playbooks],
+            "risk": _propensity(model.risk, signals),
+            "expansion": _propensity(model.expansion, signals),
+            "value": asdict(model.value),
+        },
+    )
+
+
+def _variable(name: str, model: Model, signals: dict[str, str]) -> str:
+    hidden = {value.text: value for value in model.hidden}
+    return json.dumps(_value(hidden[name], signals)) if name in hidden else name
+
+
+def _value(value: Value, signals: dict[str, str]) -> list[object]:
+    names = [signals.get(name, "") for name in (value.signal, value.other)]
+    return [str(value.kind), *names, value.window_days, value.long_window_days, value.attribute]
+
+
+def _input(item: Input, signals: dict[str, str]) -> list[object]:
+    return [
+        item.name,
+        _value(item.value, signals),
+        item.curve,
+        item.categories,
+        item.weight,
+        item.reference,
+        item.valid_for_ms,
+        str(item.direction),
+        item.code,
+    ]
+
+
+def _program(expression: Expression, names: list[str]) -> list[object]:
+    # A variable's number moves when an unrelated input is added; its name does not.
+    return [[op, names[int(arg)] if op == Opcode.LOAD else float(arg)] for op, arg in expression.program]
+
+
+def _override(item: Override, names: list[str]) -> list[object]:
+    return [item.name, _program(item.when, names), item.cap, item.floor, item.code, item.for_ms]
+
+
+def _band(item: Band) -> list[object]:
+    return [item.name, item.enter_below, item.leave_above, item.dwell_ms, item.severity, item.alert, item.playbook]
+
+
+def _rule(item: Rule, names: list[str]) -> list[object]:
+    program = _program(item.when, names)
+    return [item.name, program, item.for_ms, item.keep_firing_for_ms, item.severity, item.playbook, item.code]
+
+
+def _propensity(item: Propensity, signals: dict[str, str]) -> list[object]:
+    terms = sorted([str(term.kind), signals.get(term.target, term.target), term.coefficient] for term in item.terms)
+    return [item.intercept, terms]
+
+
+def _digest(meaning: object) -> str:
+    text = json.dumps(meaning, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]

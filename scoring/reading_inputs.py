@@ -1,0 +1,214 @@
+"""Signals and inputs of a model file: what is measured, and the curves that make it a score."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from scoring.fingerprint import signal_fingerprint
+from scoring.model import (
+    ITEM_SEVERITIES,
+    TOPICS,
+    Direction,
+    Input,
+    Measure,
+    MeasureKind,
+    Signal,
+    TermKind,
+    Value,
+    ValueKind,
+)
+from scoring.reading import CODE, Table, is_number, shown
+from scoring.values import HEALTHY, UNITS, parse_measure, parse_value
+from scoring.variables import CATEGORIES, FIXED
+
+MAX_SIGNALS = 32
+MAX_INPUTS = 32
+MAX_KNOTS = 16
+TYPICAL_REFERENCE = 75.0
+"""Sub-score of a healthy account where neither the file nor the kind of value says it."""
+
+_TOPIC_OF_FIELD = {"quantity": "usage", "amount": "billing", "seats": "billing", "mrr": "billing", "score": "support"}
+_RESERVED = frozenset(FIXED) | {str(kind) for kind in TermKind}
+
+
+def read_signals(root: Table) -> dict[str, Signal]:
+    """Return the signals by name, sorted; no two of them measure the same."""
+    signals = {name: _signal(name, table) for name, table in root.tables("signals", MAX_SIGNALS).items()}
+    first: dict[str, str] = {}
+    for name, signal in signals.items():
+        twin = first.setdefault(signal.fingerprint, name)
+        if twin != name:
+            note = root.table("signals").note(name)
+            note("a signal that measures something else than the others", f"the same as '{twin}'", f"use '{twin}'")
+    return signals
+
+
+def _signal(name: str, table: Table) -> Signal:
+    topic = table.choice("from", TOPICS)
+    text = table.text("measure", "count")
+    measure = parse_measure(text)
+    if measure is None:
+        forms = "count, sum(quantity), sum(amount), distinct(user_id), distinct(event), active_days, last(FIELD), "
+        table.note("measure")(f"one of {forms}open_items, days_since", f"'{text}'", "choose one of them")
+        measure = Measure(MeasureKind.COUNT)
+    _check_topic(table, topic, measure)
+    is_items = measure.kind is MeasureKind.OPEN_ITEMS
+    severity = table.choice("severity", ITEM_SEVERITIES, ITEM_SEVERITIES[0])
+    signal = Signal(
+        name=name,
+        topic=topic,
+        measure=measure,
+        events=table.texts("events"),
+        open=table.texts("open", required=is_items),
+        close=table.texts("close", required=is_items),
+        escalate=table.texts("escalate"),
+        minimum_severity=ITEM_SEVERITIES.index(severity),
+        dispersion=table.number("dispersion", 1.0, 1.0, 1000.0),
+        title=table.text("title", _title(name)),
+        unit=table.text("unit", "items" if is_items else "events"),
+    )
+    for key in ("events",) if is_items else ("open", "close", "escalate", "severity"):
+        if key in table:
+            advice = "list names under open, close and escalate" if is_items else "remove it, or measure open_items"
+            table.note(key)(f"nothing for {measure.text}", f"'{key}'", advice)
+    table.finish()
+    return replace(signal, fingerprint=signal_fingerprint(signal))
+
+
+def _check_topic(table: Table, topic: str, measure: Measure) -> None:
+    needed = _TOPIC_OF_FIELD.get(measure.field)
+    if needed and topic != needed:
+        table.note("measure")(f"a field of {topic} events", f"'{measure.text}'", f"read it from {needed}")
+    if measure.kind is MeasureKind.OPEN_ITEMS and topic not in ("billing", "support"):
+        table.note("from")(
+            "billing or support for open_items", f"'{topic}'", "only invoices and tickets open and close"
+        )
+
+
+def read_inputs(root: Table, signals: dict[str, Signal]) -> dict[str, Input]:
+    """Return the inputs by name, sorted; at least one."""
+    tables = root.tables("inputs", MAX_INPUTS)
+    if not tables:
+        root.note("inputs")("at least one input", "none", "add [inputs.NAME] with value, curve and weight")
+    return {name: _input(name, table, signals) for name, table in tables.items()}
+
+
+def _input(name: str, table: Table, signals: dict[str, Signal]) -> Input:
+    if name in _RESERVED:
+        table.note("name")("a name that is not a variable's", f"'{name}'", "rename the input")
+    value = parse_value(table.text("value"), signals, table.note("value")) if "value" in table else None
+    if value is None:
+        if "value" not in table:
+            table.text("value")
+        # A stand-in with its own name, so that expressions over this input do not fail a second time.
+        value = Value(ValueKind.ATTRIBUTE, attribute=f"?{name}")
+    categories = _categories(table, value)
+    curve = () if categories or value.attribute in CATEGORIES else _curve(table)
+    if categories and "curve" in table:
+        table.note("curve")("either curve or categories", "both", "remove one")
+    table.raw("curve")
+    unit = signals[value.signal].unit if value.signal in signals else ""
+    item = Input(
+        name=name,
+        value=value,
+        curve=curve,
+        categories=categories,
+        weight=table.number("weight", None, 0.0, 1000.0),
+        reference=table.number("reference", _reference(value, curve, categories), 0.0, 100.0),
+        valid_for_ms=table.optional_duration_ms("valid_for"),
+        direction=_direction(table, curve),
+        title=table.text("title", _title(name)),
+        unit=table.text("unit", UNITS.get(value.kind, unit if value.kind in (ValueKind.SUM, ValueKind.LAST) else "")),
+        code=table.text("code", name.upper(), pattern=CODE),
+    )
+    if "weight" in table and item.weight == 0:
+        table.note("weight")("more than 0", "0", "remove the input instead")
+    if "valid_for" in table and not value.attribute.startswith("relationship."):
+        table.note("valid_for")("a relationship attribute", f"'{value.text}'", "only facts entered by hand grow stale")
+    table.finish()
+    return item
+
+
+def _curve(table: Table) -> tuple[tuple[float, float], ...]:
+    given = table.raw("curve")
+    note = table.note("curve")
+    form = "a list of points [[x, y], …], x rising, y from 0 to 100"
+    if not isinstance(given, list) or not all(_is_point(point) for point in given):
+        note(form, "nothing" if given is None else shown(given), "give at least two points")
+        return ()
+    points = tuple((float(x), float(y)) for x, y in given)
+    if not 2 <= len(points) <= MAX_KNOTS:
+        note(f"2 to {MAX_KNOTS} points", str(len(points)), "a curve needs a start and an end")
+    for index, (left, right) in enumerate(pairwise(points)):
+        if right[0] <= left[0]:
+            table.note(f"curve[{index + 1}]")(
+                f"x above {left[0]:g}", f"{right[0]:g}", "x must rise from point to point"
+            )
+    for index, (_, y) in enumerate(points):
+        if not 0 <= y <= 100:
+            table.note(f"curve[{index}]")("y from 0 to 100", f"{y:g}", "a sub-score is between 0 and 100")
+    return points
+
+
+def _is_point(point: object) -> bool:
+    return isinstance(point, list) and len(point) == 2 and all(is_number(part) for part in point)
+
+
+def _categories(table: Table, value: Value) -> tuple[tuple[str, float], ...]:
+    known = CATEGORIES.get(value.attribute, ())
+    if not known:
+        if "categories" in table and not value.attribute.startswith("?"):
+            advice = f"use a curve, or a value of {', '.join(CATEGORIES)}"
+            table.note("categories")("a value with categories", f"'{value.text}'", advice)
+        table.raw("categories")
+        return ()
+    if "categories" not in table:
+        table.note("categories")(f"a sub-score for each of {', '.join(known)}", "nothing", "add categories = { … }")
+    below = table.table("categories")
+    scores = tuple((name, below.number(name, None, 0.0, 100.0)) for name in known) if "categories" in table else ()
+    below.finish()
+    return scores
+
+
+def _direction(table: Table, curve: Sequence[tuple[float, float]]) -> Direction:
+    rises = all(left[1] <= right[1] for left, right in pairwise(curve))
+    falls = all(left[1] >= right[1] for left, right in pairwise(curve))
+    derived = Direction.NONE
+    if curve and rises != falls:
+        derived = Direction.UP if rises else Direction.DOWN
+    declared = Direction(table.choice("direction", [str(item) for item in Direction], str(derived)))
+    contradicted = (declared is Direction.UP and not rises) or (declared is Direction.DOWN and not falls)
+    if contradicted:
+        table.note("direction")(
+            f"'{derived}' as the curve has it", f"'{declared}'", "change the curve or the direction"
+        )
+    return declared
+
+
+def _reference(
+    value: Value, curve: tuple[tuple[float, float], ...], categories: tuple[tuple[str, float], ...]
+) -> float:
+    if categories:
+        return max(score for _, score in categories)
+    if value.kind in HEALTHY and len(curve) >= 2:
+        return curve_at(curve, HEALTHY[value.kind])
+    return TYPICAL_REFERENCE
+
+
+def curve_at(curve: tuple[tuple[float, float], ...], x: float) -> float:
+    """Return the sub-score, 0-100, of a value x: straight between the points, flat outside.
+
+    Examples
+    --------
+    >>> curve_at(((0.0, 100.0), (10.0, 0.0)), 2.5), curve_at(((0.0, 100.0), (10.0, 0.0)), 99.0)
+    (75.0, 0.0)
+    """
+    for (left_x, left_y), (right_x, right_y) in pairwise(curve):
+        if x < right_x:
+            share = max(x - left_x, 0.0) / (right_x - left_x) if right_x > left_x else 0.0
+            return left_y + share * (right_y - left_y)
+    return curve[-1][1]
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ")

@@ -1,0 +1,155 @@
+"""Bands, overrides, rules and playbooks of a model file: when somebody is told, and what they should do."""
+
+from collections.abc import Sequence
+
+from scoring.expressions import Expression, Opcode, compile_expression
+from scoring.model import ALERT_SEVERITIES, GREEN, Band, Override, Playbook, Rule
+from scoring.reading import CODE, DASHED, IDENTIFIER, Table
+from scoring.variables import Variables, nearest
+
+MAX_BANDS = 6
+MAX_OVERRIDES = 16
+MAX_RULES = 48
+MAX_PLAYBOOKS = 48
+
+_NEVER = Expression("", ((int(Opcode.PUSH), 0.0),), 1)
+"""Stands in for a condition with faults; no Model is built from it."""
+
+
+def read_playbooks(root: Table) -> dict[str, Playbook]:
+    """Return the playbooks by name, sorted."""
+    found = {}
+    for name, table in root.tables("playbooks", MAX_PLAYBOOKS, DASHED).items():
+        found[name] = Playbook(
+            name=name,
+            goal=table.text("goal", ""),
+            owner=table.text("owner", "account_owner"),
+            steps=table.texts("steps", required=True),
+            due_ms=table.duration_ms("due", "7d"),
+        )
+        table.finish()
+    return found
+
+
+def read_bands(root: Table, playbooks: Sequence[str]) -> list[Band]:
+    """Return the bands from the worst up: at least one, thresholds rising, each left above where it is entered."""
+    bands: list[Band] = []
+    tables = root.rows("bands", MAX_BANDS)
+    if not tables:
+        root.note("bands")("at least one band", "none", "add [[bands]] with name, enter_below and leave_above")
+    for index, table in enumerate(tables):
+        name = table.text("name", pattern=IDENTIFIER)
+        enter_below = table.number("enter_below", None, 0.0, 100.0)
+        leave_above = table.number("leave_above", None, 0.0, 100.0)
+        band = Band(
+            name=name,
+            enter_below=enter_below,
+            leave_above=leave_above,
+            dwell_ms=table.duration_ms("dwell", "24h"),
+            severity=table.choice("severity", ALERT_SEVERITIES, "critical" if index == 0 else "warning"),
+            alert=table.truth("alert", default=True),
+            playbook=_playbook(table, playbooks),
+        )
+        table.finish()
+        _check_band(table, band, bands)
+        bands.append(band)
+    return bands
+
+
+def _check_band(table: Table, band: Band, worse: list[Band]) -> None:
+    if band.name in (GREEN, "insufficient_data"):
+        table.note("name")("another name", f"'{band.name}'", "green and insufficient_data are implicit")
+    if band.name in [other.name for other in worse]:
+        table.note("name")("a name of its own", f"'{band.name}' again", "rename it")
+    if band.leave_above <= band.enter_below and {"enter_below", "leave_above"} <= set(table.keys()):
+        expected = f"more than {band.enter_below:g} (enter_below)"
+        table.note("leave_above")(expected, f"{band.leave_above:g}", "without a gap noise makes the band flap")
+    if not worse:
+        return
+    for key, own, other in (
+        ("enter_below", band.enter_below, worse[-1].enter_below),
+        ("leave_above", band.leave_above, worse[-1].leave_above),
+    ):
+        if own <= other and key in table:
+            table.note(key)(
+                f"more than {other:g} (bands[{len(worse) - 1}])", f"{own:g}", "bands must rise, worst first"
+            )
+
+
+def read_overrides(root: Table, variables: Variables) -> list[Override]:
+    """Return the caps and floors; their conditions read nothing that depends on health."""
+    found: list[Override] = []
+    for table in root.rows("overrides", MAX_OVERRIDES):
+        name = _own_name(table, [item.name for item in found])
+        when = _condition(table, variables)
+        circular = variables.circular([int(arg) for op, arg in when.program if op == Opcode.LOAD])
+        if circular:
+            advice = "use sub-scores, values and attributes: an override changes health itself"
+            table.note("when")("variables that do not depend on health", ", ".join(f"'{c}'" for c in circular), advice)
+        cap = table.optional_number("cap", 0.0, 100.0)
+        floor = table.optional_number("floor", 0.0, 100.0)
+        if ("cap" in table) == ("floor" in table):
+            table.note("cap")("either cap or floor", "both" if "cap" in table else "neither", "give one of them")
+        found.append(
+            Override(
+                name=name,
+                when=when,
+                cap=cap,
+                floor=floor,
+                code=table.text("code", _code(name), pattern=CODE),
+                title=table.text("title", name.replace("-", " ")),
+                for_ms=table.optional_duration_ms("for"),
+            ),
+        )
+        table.finish()
+    return found
+
+
+def read_rules(root: Table, variables: Variables, playbooks: Sequence[str], bands: Sequence[str]) -> list[Rule]:
+    """Return the rules; names differ from each other and from `band` alerts."""
+    found: list[Rule] = []
+    for table in root.rows("rules", MAX_RULES):
+        name = _own_name(table, [item.name for item in found])
+        if name in bands:
+            table.note("name")("a name that no band has", f"'{name}'", "rename it")
+        found.append(
+            Rule(
+                name=name,
+                when=_condition(table, variables),
+                for_ms=table.duration_ms("for", "0h"),
+                keep_firing_for_ms=table.duration_ms("keep_firing_for", "24h"),
+                severity=table.choice("severity", ALERT_SEVERITIES, "warning"),
+                playbook=_playbook(table, playbooks),
+                code=table.text("code", _code(name), pattern=CODE),
+                title=table.text("title", name.replace("-", " ")),
+            ),
+        )
+        table.finish()
+    return found
+
+
+def _own_name(table: Table, taken: Sequence[str]) -> str:
+    name = table.text("name", pattern=DASHED)
+    if name in taken:
+        table.note("name")("a name of its own", f"'{name}' again", "rename it")
+    return name
+
+
+def _condition(table: Table, variables: Variables) -> Expression:
+    text = table.text("when")
+    return (compile_expression(text, variables, table.note("when")) if text else None) or _NEVER
+
+
+def _playbook(table: Table, playbooks: Sequence[str]) -> str | None:
+    if "playbook" not in table:
+        table.raw("playbook")
+        return None
+    name = table.text("playbook")
+    if name not in playbooks:
+        advice = nearest(name, playbooks) or f"declare it under [playbooks.{name}]"
+        table.note("playbook")("a declared playbook", f"'{name}'", advice)
+    return name
+
+
+def _code(name: str) -> str:
+    return name.upper().replace("-", "_")
