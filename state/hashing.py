@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from numba import njit, uint64
+from numba import njit
 
 from state.texts import join_texts
 
@@ -27,26 +27,26 @@ _PRIME_5: Final = np.uint64(0x27D4EB2F165667C5)
 
 
 @njit(cache=True, inline="always")
-def _rotate(word: int, bits: int) -> int:
-    return (word << uint64(bits)) | (word >> uint64(64 - bits))
+def _rotate(word: np.uint64, bits: int) -> np.uint64:
+    return (word << np.uint64(bits)) | (word >> np.uint64(64 - bits))
 
 
 @njit(cache=True, inline="always")
-def _read(buffer: np.ndarray, at: int, size: int) -> int:
+def _read(buffer: np.ndarray, at: int, size: int) -> np.uint64:
     """Return `size` bytes as a little-endian word."""
-    word = uint64(0)
+    word = np.uint64(0)
     for place in range(size):
-        word |= uint64(buffer[at + place]) << uint64(8 * place)
+        word |= np.uint64(buffer[at + place]) << np.uint64(8 * place)
     return word
 
 
 @njit(cache=True, inline="always")
-def _round(lane: int, word: int) -> int:
+def _round(lane: np.uint64, word: np.uint64) -> np.uint64:
     return _rotate(lane + word * _PRIME_2, 31) * _PRIME_1
 
 
 @njit(cache=True)
-def _lanes(buffer: np.ndarray, start: int, stop: int, seed: int) -> int:
+def _lanes(buffer: np.ndarray, start: int, stop: int, seed: np.uint64) -> np.uint64:
     """Return the merged accumulators of the whole 32-byte stripes of `buffer[start:stop]`."""
     lane_1, lane_2 = seed + _PRIME_1 + _PRIME_2, seed + _PRIME_2
     lane_3, lane_4 = seed, seed - _PRIME_1
@@ -57,12 +57,12 @@ def _lanes(buffer: np.ndarray, start: int, stop: int, seed: int) -> int:
         lane_4 = _round(lane_4, _read(buffer, at + 24, 8))
     merged = _rotate(lane_1, 1) + _rotate(lane_2, 7) + _rotate(lane_3, 12) + _rotate(lane_4, 18)
     for lane in (lane_1, lane_2, lane_3, lane_4):
-        merged = (merged ^ _round(uint64(0), lane)) * _PRIME_1 + _PRIME_4
+        merged = (merged ^ _round(np.uint64(0), lane)) * _PRIME_1 + _PRIME_4
     return merged
 
 
 @njit(cache=True)
-def xxh64(buffer: np.ndarray, start: int, stop: int, seed: int) -> int:
+def xxh64(buffer: np.ndarray, start: int, stop: int, seed: np.uint64) -> np.uint64:
     """Return the XXH64 hash of `buffer[start:stop]`.
 
     Parameters
@@ -73,20 +73,20 @@ def xxh64(buffer: np.ndarray, start: int, stop: int, seed: int) -> int:
         uint64.
     """
     word = _lanes(buffer, start, stop, seed) if stop - start >= 32 else seed + _PRIME_5
-    word += uint64(stop - start)
+    word += np.uint64(stop - start)
     at = stop - ((stop - start) & 31)
     while at + 8 <= stop:
-        word = _rotate(word ^ _round(uint64(0), _read(buffer, at, 8)), 27) * _PRIME_1 + _PRIME_4
+        word = _rotate(word ^ _round(np.uint64(0), _read(buffer, at, 8)), 27) * _PRIME_1 + _PRIME_4
         at += 8
     if at + 4 <= stop:
         word = _rotate(word ^ (_read(buffer, at, 4) * _PRIME_1), 23) * _PRIME_2 + _PRIME_3
         at += 4
     while at < stop:
-        word = _rotate(word ^ (uint64(buffer[at]) * _PRIME_5), 11) * _PRIME_1
+        word = _rotate(word ^ (np.uint64(buffer[at]) * _PRIME_5), 11) * _PRIME_1
         at += 1
-    word = (word ^ (word >> uint64(33))) * _PRIME_2
-    word = (word ^ (word >> uint64(29))) * _PRIME_3
-    return word ^ (word >> uint64(32))
+    word = (word ^ (word >> np.uint64(33))) * _PRIME_2
+    word = (word ^ (word >> np.uint64(29))) * _PRIME_3
+    return word ^ (word >> np.uint64(32))
 
 
 @njit(cache=True)
@@ -98,7 +98,7 @@ def _hash_all(buffer: np.ndarray, ends: np.ndarray, seeds: np.ndarray) -> np.nda
         stop = ends[index]
         if stop > start:
             hashed = xxh64(buffer, start, stop, seeds[index if seeds.size > 1 else 0])
-            hashes[index] = hashed if hashed != uint64(0) else uint64(1)
+            hashes[index] = hashed if hashed != np.uint64(0) else np.uint64(1)
         start = stop
     return hashes
 

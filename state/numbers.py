@@ -128,10 +128,12 @@ def _scale_fast(column: Sequence[Number], digits: int) -> tuple[np.ndarray, np.n
         unsure = (numbers > limit) | (numbers < -limit)
         return np.where(unsure, 0, numbers) * 10**digits, unsure
     if numbers.dtype == np.float64:
-        scaled = numbers * 10.0**digits
-        off = np.abs(scaled - np.rint(scaled))
-        unsure = ~(np.abs(scaled) < _SURE) | (off > 0.499)
-        return np.rint(np.where(unsure, 0, scaled)).astype(np.int64), unsure
+        unsure = ~(np.abs(numbers) < _SURE / 10**digits)
+        scaled = np.where(unsure, 0.0, numbers) * 10.0**digits
+        rounded = np.rint(scaled)
+        # A near-tie, or something below zero that rounds to nothing: the exact way looks at the digits and the sign.
+        unsure |= (np.abs(scaled - rounded) > 0.499) | ((scaled < 0) & (rounded == 0))
+        return rounded.astype(np.int64), unsure
     return np.zeros(len(column), np.int64), everything  # whole numbers beyond 64 bits
 
 

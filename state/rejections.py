@@ -74,6 +74,8 @@ _MESSAGE: Final = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>\$.*)`)?", re.DOT
 _MISSING: Final = re.compile(r"Object missing required field `(?P<name>.*)`", re.DOTALL)
 _STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 _MALFORMED_AT: Final = re.compile(r"\(byte (\d+)\)")
+# Fractions stay as they were written: 1e400 is JSON, though no double.
+_DOCUMENT: Final = msgspec.json.Decoder(float_hook=lambda text: msgspec.Raw(text.encode()))
 
 
 def shorten(value: object) -> str:
@@ -104,7 +106,9 @@ def rejection_of(error: Exception, value: bytes) -> Rejection:
     if isinstance(error, UnicodeDecodeError):
         return Rejection(RejectionCode.INVALID_UTF8, "$", shorten_bytes(value))
     try:
-        document = msgspec.json.decode(value)
+        _DOCUMENT.decode(value)
+    except msgspec.ValidationError:
+        pass  # It is JSON, but with a number of more digits than can be read.
     except (msgspec.DecodeError, UnicodeDecodeError):
         # A wrong type may be met before the broken end is: the whole value is judged as JSON first.
         return Rejection(RejectionCode.INVALID_JSON, "$", _malformed(error, value))
@@ -114,12 +118,17 @@ def rejection_of(error: Exception, value: bytes) -> Rejection:
     missing = _MISSING.fullmatch(match["what"])
     if missing is not None:
         return Rejection(RejectionCode.MISSING_FIELD, f"{path}.{missing['name']}", "")
-    return Rejection(_code_of(match["what"]), path, _found_at(document, path))
+    return rejection_at(_code_of(match["what"]), path, value)
 
 
 def rejection_at(code: RejectionCode, path: str, value: bytes) -> Rejection:
     """Return a rejection of what stands at `path` in the JSON bytes `value`."""
-    return Rejection(code, path, _found_at(msgspec.json.decode(value), path))
+    try:
+        document = _DOCUMENT.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # A field that the typed decoder skips may hold what the full one refuses; the place still has a name.
+        return Rejection(code, path, "")
+    return Rejection(code, path, _found_at(document, path))
 
 
 def _malformed(error: Exception, value: bytes) -> str:
