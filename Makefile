@@ -1,0 +1,51 @@
+# Every task of the project; CI runs `make test`. The virtual environment is made once, and again when the lock changes.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint type bench sim faults lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## make .venv with the locked packages
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON): not found - install Python 3.11 or later, or run make with PYTHON=/path/to/python"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' || { \
+	  echo "$(PYTHON): expected Python 3.11 to 3.14, got $$($(PYTHON) --version 2>&1) - run make with PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## watch simulated accounts live months in minutes (Ctrl-C ends it)
+	$(BIN)/bellwether demo
+
+test: lint type setup ## lint, types and every test but the long rounds
+	$(BIN)/pytest
+
+check: lint type ## lint and types only
+
+lint: setup ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: setup ## mypy, strict
+	$(BIN)/mypy
+
+bench: setup ## measure throughput on this machine
+	$(BIN)/bellwether bench
+
+sim: setup ## the long seeded simulations
+	$(BIN)/pytest tests/simulation -m "slow or not slow" --timeout 0
+
+faults: setup ## kill, pause and restart real processes, brokers and Redis
+	$(BIN)/pytest tests/faults -m "slow or not slow" --timeout 0
+
+lock: ## write requirements.lock anew from pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev --extra fit \
+	  --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
+clean: ## remove .venv and caches
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
