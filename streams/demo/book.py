@@ -36,6 +36,13 @@ class Book:
     start_ms
         First instant, a UTC midnight, milliseconds UTC.
 
+    Attributes
+    ----------
+    truth
+        What was planted.
+    names
+        Account id → company name, in account order.
+
     Raises
     ------
     ValueError
@@ -59,6 +66,7 @@ class Book:
         self._slow: list[list[Event]] = [[] for _ in range(days)]  # by day of arrival
         for found in (*(one for life in fates for one in routine(life, seed, self._calendar)), *broken):
             self._slow[self._day_of(found.arrives_at_ms)].append(found)
+        self.names = {customer.account_id: customer.name for customer in customers}
         kinds = [found.fault.removeprefix("bad: ") for found in broken]
         self.truth = Truth(
             seed=seed,
