@@ -1,0 +1,169 @@
+"""One transaction per flush: changelog, outputs, journal and source offsets together, or none of it.
+
+Every delivery is awaited before the commit. Whatever goes wrong, the answer is the same: leave the process without
+committing. The next owner's takeover settles the transaction one way or the other, and the state restored from the
+changelog fits the committed offsets in both cases, also when a commit's result never reached us.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+
+from state.flush import Flush, Message
+from streams.failpoints import Failpoints
+from streams.halt import FAILED, UNSAFE, halt
+from streams.lease import Lease
+from streams.observer import Observer
+
+FLUSH_SECONDS = 30.0
+"""Total time for one flush; within it aiokafka retries what is safe to retry (same producer, same sequence)."""
+
+FLUSH_SHARE = 4
+"""A flush is followed by at least this many times its own duration, so committing takes a fifth of the time at most."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Names in Kafka of what a flush writes to.
+
+    Parameters
+    ----------
+    group
+        Consumer group whose offsets are committed.
+    inputs
+        Input topic → its name in Kafka.
+    changelog, scores, alerts, dead_letters, rerouted, journal
+        Names of these topics.
+    """
+
+    group: str
+    inputs: Mapping[str, str]
+    changelog: str
+    scores: str = "scores"
+    alerts: str = "alerts"
+    dead_letters: str = "dead-letters"
+    rerouted: str = "rerouted"
+    journal: str = "journal"
+
+
+class Committer:
+    """Flushes leases: one flush in flight per partition, applying goes on meanwhile.
+
+    Parameters
+    ----------
+    outputs
+        Where the parts of a flush go.
+    min_ms, max_ms
+        Shortest and longest time between two flushes of a partition, milliseconds, 0 < min <= max.
+    observer
+        Told of every committed flush.
+    failpoints
+        Points at which a fault test kills the process.
+    """
+
+    def __init__(
+        self, outputs: Outputs, min_ms: int, max_ms: int, observer: Observer, failpoints: Failpoints | None = None
+    ) -> None:
+        self._outputs = outputs
+        self._min_seconds = min_ms / 1000
+        self._max_seconds = max_ms / 1000
+        self._observer = observer
+        self._failpoints = failpoints or Failpoints()
+
+    async def commit_forever(self, lease: Lease) -> None:
+        """Flush the lease whenever it is dirty, at an interval that follows the load."""
+        interval = self._min_seconds
+        began = -interval
+        while True:
+            await lease.is_dirty.wait()
+            await self._gather_more(lease, began + interval)
+            lease.is_dirty.clear()
+            began = monotonic()
+            is_backlog = len(lease.inbox) > 0
+            await self.flush(lease)
+            wanted = max(self._min_seconds, FLUSH_SHARE * (monotonic() - began), 2 * interval if is_backlog else 0)
+            interval = min(wanted, self._max_seconds)
+
+    async def _gather_more(self, lease: Lease, until: float) -> None:
+        """Wait for the interval to pass, or for an alert: an alert waits for nothing unless we are catching up."""
+        while (left := until - monotonic()) > 0:
+            if lease.fold.urgent and not len(lease.inbox):
+                return
+            await asyncio.sleep(min(left, 0.01))
+
+    async def flush(self, lease: Lease) -> None:
+        """Commit what was applied; return when it is durable. Failure ends the process."""
+        async with lease.flushing:
+            async with lease.steady:
+                flush = lease.fold.take_flush()
+            if flush is None:
+                return
+            began = monotonic()
+            try:
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self._transact(lease, flush)
+            except (ProducerFenced, InvalidProducerEpoch):
+                halt(UNSAFE, f"partition {lease.partition}: another worker owns it now, nothing was committed")
+            except (KafkaError, TimeoutError, OSError) as error:
+                why = repr(error) if str(error) else f"no answer within {FLUSH_SECONDS:.0f} s"
+                halt(FAILED, f"partition {lease.partition}: flush {flush.sequence} failed: {why}; restart the worker")
+            lease.flushes += 1
+            self._observer.flushed(lease.partition, monotonic() - began, flush)
+
+    async def _transact(self, lease: Lease, flush: Flush) -> None:
+        names, reach, own = self._outputs, self._failpoints.reach, lease.partition
+        producer = lease.producer
+        await producer.begin_transaction()
+        # All is sent before anything is awaited; the order of waiting only names the points for fault tests.
+        rows = await _send(producer, names.changelog, own, flush.changelog)
+        alerts = await _send(producer, names.alerts, own, flush.alerts)
+        others = [
+            delivery
+            for topic, messages in (
+                (names.scores, flush.scores),
+                (names.dead_letters, flush.dead_letters),
+                (names.rerouted, flush.rerouted),
+                (names.journal, [flush.journal]),
+            )
+            for delivery in await _send(producer, topic, own, messages)
+        ]
+        await _delivered(rows)
+        reach("changelog_written")
+        await _delivered(alerts)
+        reach("alerts_written")
+        await _delivered(others)
+        offsets = {TopicPartition(names.inputs[topic], own): offset for topic, offset in flush.offsets.items()}
+        await producer.send_offsets_to_transaction(offsets, names.group)
+        reach("offsets_sent")
+        reach("before_commit")
+        await producer.commit_transaction()
+        reach("after_commit")
+
+
+async def _send(producer: Any, topic: str, own: int, messages: Iterable[Message]) -> list[asyncio.Future[Any]]:
+    """Hand messages to the producer in as few batches as they fit; return the deliveries to wait for."""
+    by_partition: dict[int, list[Message]] = {}
+    for message in messages:
+        partition = own if message.partition is None else message.partition
+        by_partition.setdefault(partition, []).append(message)
+    deliveries = []
+    for partition, group in by_partition.items():
+        batch = producer.create_batch()
+        for key, value, pairs, timestamp, _ in group:
+            headers = list(pairs)
+            if batch.append(key=key, value=value, timestamp=timestamp, headers=headers) is None:
+                deliveries.append(await producer.send_batch(batch, topic, partition=partition))
+                batch = producer.create_batch()
+                batch.append(key=key, value=value, timestamp=timestamp, headers=headers)
+        deliveries.append(await producer.send_batch(batch, topic, partition=partition))
+    return deliveries
+
+
+async def _delivered(deliveries: Iterable[asyncio.Future[Any]]) -> None:
+    for delivery in deliveries:
+        await delivery

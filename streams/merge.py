@@ -1,0 +1,216 @@
+"""The order in which one partition's fetched records are applied across its input topics. Pure.
+
+Within a topic the log's order stands. Across topics the record with the earliest timestamp goes first *as far as
+fetched*; ties go to the topic named first. Two waits keep "as far as fetched" honest, both short and bounded:
+chunks of the same fetch are waited for, and so is a topic that is known to have more in its log than we hold
+(Kafka Streams does the same and calls it ``max.task.idle.ms``). Ticks are not merged by time: a tick is due
+as soon as everything fetched before it is applied, whatever was fetched since.
+
+    usage    [1 3 5 | 9 ...        applied: usage 1 · billing 2 · usage 3 5 · billing 8 ·
+    billing  [2 8                            (usage has more in its log: wait for it) · usage 9 ...
+"""
+
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from streams.ports import Record
+
+TICKS = "ticks"
+
+SIBLING_WAIT_SECONDS = 0.05
+"""Chunks of one fetch arrive within a few event-loop turns of each other; this only guards against a lost one."""
+
+
+@dataclass(slots=True)
+class Chunk:
+    """The records of one topic's partition that one fetch returned.
+
+    Parameters
+    ----------
+    topic, partition
+        Where the records come from.
+    records
+        In offset order; empty when only transaction markers or aborted records were passed over.
+    start, end
+        The consumer's position before and after, so ``[start, end)`` is what this chunk accounts for.
+    is_behind
+        The log is known to hold more than ``end``.
+    generation
+        The assignment under which it was fetched.
+    siblings
+        Number of chunks for this partition in the same fetch, this one included, >= 1.
+    """
+
+    topic: str
+    partition: int
+    records: Sequence[Record]
+    start: int
+    end: int
+    is_behind: bool = False
+    generation: int = 0
+    siblings: int = 1
+
+
+class Run(NamedTuple):
+    """Consecutive records of one topic, to be applied next."""
+
+    topic: str
+    records: Sequence[Record]
+
+
+class GapError(Exception):
+    """A chunk does not follow on the one before it: records in between would be lost."""
+
+
+@dataclass(slots=True)
+class _Held:
+    chunk: Chunk
+    arrival: int
+    index: int = 0
+
+
+class Inbox:
+    """Fetched but not yet applied chunks of one partition, by topic.
+
+    Parameters
+    ----------
+    topics
+        Input topics in rank order.
+    patience_seconds
+        How long a topic known to have more is waited for, > 0.
+    capacity
+        Chunks of one topic after which it counts as full, >= 1.
+    """
+
+    def __init__(self, topics: Sequence[str], patience_seconds: float = 0.5, capacity: int = 4) -> None:
+        self._rank = {topic: rank for rank, topic in enumerate(topics)}
+        self._held: dict[str, deque[_Held]] = {topic: deque() for topic in topics}
+        self._end: dict[str, int] = {}
+        self._behind: set[str] = set()
+        self._patience = patience_seconds
+        self._capacity = capacity
+        self._arrivals = 0
+        self._siblings_missing = 0
+        self._waiting_since: float | None = None
+
+    def __len__(self) -> int:
+        return sum(map(len, self._held.values()))
+
+    def restart(self, starts: Mapping[str, int], behind: Collection[str] = ()) -> None:
+        """Empty the inbox; reading begins at ``starts`` (topic → offset), with ``behind`` known to have more."""
+        for held in self._held.values():
+            held.clear()
+        self._end = dict(starts)
+        self._behind = set(behind)
+        self._siblings_missing = 0
+        self._waiting_since = None
+
+    def offer(self, chunk: Chunk) -> None:
+        """Take in a fetched chunk.
+
+        Raises
+        ------
+        GapError
+            When the chunk starts beyond the end of the one before it.
+        """
+        topic = chunk.topic
+        expected = self._end[topic]
+        if chunk.start > expected:
+            raise GapError(
+                f"{topic}[{chunk.partition}]: expected the next chunk to start at offset {expected}, got {chunk.start}"
+            )
+        self._end[topic] = max(expected, chunk.end)
+        (self._behind.add if chunk.is_behind else self._behind.discard)(topic)
+        self._siblings_missing = (self._siblings_missing or chunk.siblings) - 1
+        self._waiting_since = None
+        self._arrivals += 1
+        if chunk.records:
+            self._held[topic].append(_Held(chunk, self._arrivals))
+
+    def is_full(self, topic: str) -> bool:
+        """Return whether fetching of the topic should pause."""
+        return len(self._held[topic]) >= self._capacity
+
+    def applied_to(self, topic: str) -> int:
+        """Return the offset below which everything was handed out, markers included; -1 before the first restart."""
+        held = self._held[topic]
+        if held:
+            first = held[0]
+            return first.chunk.records[first.index].offset
+        return self._end.get(topic, -1)
+
+    def take(self, max_records: int, now: float) -> Run | None:
+        """Return the next run of at most ``max_records`` (>= 1), or None when there is none or it must wait.
+
+        ``now`` is any steady clock in seconds; ``retry_at`` tells when waiting ends if nothing arrives before.
+        """
+        heads = [held[0] for held in self._held.values() if held]
+        if not heads:
+            self._waiting_since = None
+            return None
+        if self._must_wait(heads, now):
+            return None
+        tick = self._due_tick(heads)
+        if tick is not None:
+            return self._cut(tick, tick.index + 1)
+        events = [head for head in heads if head.chunk.topic != TICKS]
+        first = min(events, key=self._key)
+        stop = min(first.index + max_records, len(first.chunk.records))
+        if len(events) > 1:
+            limit = min(self._key(head) for head in events if head is not first)
+            stop = self._reach(first, stop, limit)
+        return self._cut(first, stop)
+
+    @property
+    def retry_at(self) -> float | None:
+        """Steady time in seconds at which ``take`` stops waiting; None when it is not waiting."""
+        if self._waiting_since is None:
+            return None
+        return self._waiting_since + (SIBLING_WAIT_SECONDS if self._siblings_missing else self._patience)
+
+    def _must_wait(self, heads: Sequence[_Held], now: float) -> bool:
+        """Decide the two waits; when one has lasted long enough, give its cause up."""
+        awaited = any(not self._held[topic] for topic in self._behind)
+        if not self._siblings_missing and (not awaited or self._due_tick(heads) is not None):
+            self._waiting_since = None
+            return False
+        if self._waiting_since is None:
+            self._waiting_since = now
+        retry_at = self.retry_at
+        assert retry_at is not None
+        if now < retry_at:
+            return True
+        if self._siblings_missing:
+            self._siblings_missing = 0
+        else:
+            self._behind = {topic for topic in self._behind if self._held[topic]}
+        self._waiting_since = None
+        return self._must_wait(heads, now)
+
+    def _due_tick(self, heads: Sequence[_Held]) -> _Held | None:
+        """Return the first tick when nothing that arrived before it is left."""
+        oldest = min(heads, key=lambda head: head.arrival)
+        return oldest if oldest.chunk.topic == TICKS else None
+
+    def _key(self, head: _Held) -> tuple[int, int]:
+        return head.chunk.records[head.index].timestamp, self._rank[head.chunk.topic]
+
+    def _reach(self, head: _Held, stop: int, limit: tuple[int, int]) -> int:
+        """Return how far the head may go before another topic's record is earlier."""
+        limit_ms, limit_rank = limit
+        last_ms = limit_ms if self._rank[head.chunk.topic] < limit_rank else limit_ms - 1
+        records = head.chunk.records
+        for index in range(head.index + 1, stop):
+            if records[index].timestamp > last_ms:
+                return index
+        return stop
+
+    def _cut(self, head: _Held, stop: int) -> Run:
+        chunk, start = head.chunk, head.index
+        if stop == len(chunk.records):
+            self._held[chunk.topic].popleft()
+            return Run(chunk.topic, chunk.records if start == 0 else chunk.records[start:])
+        head.index = stop
+        return Run(chunk.topic, chunk.records[start:stop])

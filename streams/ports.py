@@ -1,0 +1,58 @@
+"""What the shell asks of the core: the shape of a record and of one partition's state."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from state.flush import Flush
+
+
+class Record(Protocol):
+    """One record of an input topic, as a consumer delivers it."""
+
+    @property
+    def offset(self) -> int:
+        """Offset in its partition, >= 0."""
+
+    @property
+    def timestamp(self) -> int:
+        """Record timestamp, milliseconds UTC."""
+
+    @property
+    def key(self) -> bytes | None:
+        """Key bytes as written."""
+
+    @property
+    def value(self) -> bytes | None:
+        """Value bytes as written; None is a tombstone."""
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        """Header names and bytes in order."""
+
+
+class Fold(Protocol):
+    """One partition's state: pure and synchronous, it does no input or output."""
+
+    urgent: bool
+    """An alert waits: flush at once."""
+
+    dirty: bool
+    """Something was applied since the last flush was taken."""
+
+    positions: Mapping[str, int]
+    """Input topic → next offset to read; topics never read are absent."""
+
+    def apply(self, topic: str, records: Sequence[Record]) -> None:
+        """Apply records of one topic in order; those below the position are skipped. No sweep may be pending."""
+
+    def sweep(self, max_rows: int) -> bool:
+        """Run at most ``max_rows`` rows (>= 1) of a pending sweep; True when nothing is pending."""
+
+    def take_flush(self) -> Flush | None:
+        """Return everything since the last flush, encoded; None when nothing was applied."""
+
+    def load(self, key: bytes, value: bytes | None) -> None:
+        """Take one changelog record during a restore, in log order."""
+
+    def finish_load(self) -> None:
+        """End the restore; after it ``positions`` is true."""

@@ -1,0 +1,106 @@
+"""Notices a worker that has silently stopped, and ends it so that its supervisor starts it again.
+
+Faust and aiokafka have had several ways to stop fetching or committing after a rebalance or a broker outage without
+any error. Whatever the cause, the sign is the same: records wait and nothing moves.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from time import monotonic
+
+from streams.halt import FAILED, halt
+from streams.lease import Lease
+from streams.observer import Observer
+from streams.store import Leases
+
+LIMIT_SECONDS = 60.0
+
+
+@dataclass
+class _Mark:
+    """The last movement seen and when."""
+
+    seen: tuple[object, ...]
+    at: float
+
+
+class Watchdog:
+    """Compares, every few seconds, what waits with what moved.
+
+    Parameters
+    ----------
+    leases
+        The owned partitions.
+    log_ends
+        Returns (topic, partition) → end offset of the owned partitions' input logs.
+    observer
+        Told of the lag.
+    limit_seconds
+        How long work may wait without any movement, > 0.
+    """
+
+    def __init__(
+        self,
+        leases: Leases,
+        log_ends: Callable[[], Awaitable[Mapping[tuple[str, int], int]]],
+        observer: Observer,
+        limit_seconds: float = LIMIT_SECONDS,
+    ) -> None:
+        self._leases = leases
+        self._log_ends = log_ends
+        self._observer = observer
+        self._limit = limit_seconds
+        self._marks: dict[tuple[int, str], _Mark] = {}
+
+    async def watch_forever(self) -> None:
+        """Look until cancelled; end the process when something stands still for too long."""
+        while True:
+            await asyncio.sleep(self._limit / 6)
+            try:
+                async with asyncio.timeout(self._limit):
+                    ends = await self._log_ends()
+            except TimeoutError:
+                halt(FAILED, f"watchdog: the consumer gave no answer for {self._limit:.0f} s")
+            reason = self.look(ends, monotonic())
+            if reason is not None:
+                halt(FAILED, f"watchdog: {reason} for {self._limit:.0f} s; the supervisor should start it again")
+
+    def look(self, ends: Mapping[tuple[str, int], int], now: float) -> str | None:
+        """Return what has stood still for too long at steady time ``now`` (seconds), None when all is well."""
+        owned = {lease.partition for lease in self._leases}
+        self._marks = {key: mark for key, mark in self._marks.items() if key[0] in owned}
+        for lease in self._leases:
+            lag = self._lag(lease, ends)
+            moving = (lease.generation, lease.loaded, lease.records_applied)
+            idle = not lag and lease.generation is not None
+            if self._stands(lease, "reading", None if idle else moving, now):
+                if lease.generation is None:
+                    return f"partition {lease.partition}: a rebalance or restore made no progress"
+                return f"partition {lease.partition}: {lag} records wait and nothing was consumed"
+            if self._stands(lease, "committing", (lease.flushes,) if lease.fold.dirty else None, now):
+                return f"partition {lease.partition}: nothing was committed"
+        return None
+
+    def _lag(self, lease: Lease, ends: Mapping[tuple[str, int], int]) -> int:
+        if lease.generation is None:
+            return 0
+        total = 0
+        for (topic, partition), end in ends.items():
+            if partition == lease.partition:
+                lag = max(0, end - lease.inbox.applied_to(topic))
+                self._observer.lag(topic, partition, lag)
+                total += lag
+        return total
+
+    def _stands(self, lease: Lease, what: str, moving: tuple[object, ...] | None, now: float) -> bool:
+        """Return whether ``moving`` has been the same for the limit; None means there is nothing to wait for."""
+        key = (lease.partition, what)
+        mark = self._marks.get(key)
+        if moving is None:
+            self._marks.pop(key, None)
+        elif mark is None or mark.seen != moving:
+            self._marks[key] = _Mark(moving, now)
+        else:
+            return now - mark.at >= self._limit
+        return False

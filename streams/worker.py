@@ -1,0 +1,87 @@
+"""Runs the app under Faust's own worker: checks first, one sentence when it cannot start, SIGTERM ends it cleanly."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+
+from streams import topics
+from streams.app import INPUT_TOPICS, build
+from streams.halt import FAILED, Refusal
+from streams.observer import Observer
+from streams.ports import Fold
+from streams.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+OUTPUT_TOPICS = ("scores", "alerts", "dead-letters", "journal")
+
+
+async def require_topics(settings: Settings) -> None:
+    """Check that the broker answers and every topic is there with the right number of partitions.
+
+    Raises
+    ------
+    Refusal
+        With one sentence that says what to do.
+    """
+    names = [settings.topic(name) for name in (*INPUT_TOPICS, *OUTPUT_TOPICS)] + [settings.changelog]
+    try:
+        async with topics.admin(settings) as client:
+            described = await client.describe_topics(names)
+    except topics.KafkaUnreachableError as error:
+        raise Refusal(str(error)) from error
+    missing = sorted(topic["topic"] for topic in described if topic["error_code"])
+    if missing:
+        raise Refusal(f"topics {', '.join(missing)}: expected to exist, found none; run `bellwether topics create`")
+    for topic in described:
+        count = len(topic["partitions"])
+        if count != settings.partitions:
+            raise Refusal(
+                f"topic {topic['topic']}: expected {settings.partitions} partitions, got {count};"
+                " set BELLWETHER_PARTITIONS to what the topics have"
+            )
+
+
+def run(settings: Settings, new_fold: Callable[[int], Fold], observer: Observer | None = None) -> int:
+    """Work until told to stop; return the exit code.
+
+    Parameters
+    ----------
+    settings
+        Of this process.
+    new_fold
+        Partition number → empty state.
+    observer
+        Told what happens; nobody when None.
+    """
+    try:
+        asyncio.run(require_topics(settings))
+    except Refusal as refusal:
+        print(refusal, file=sys.stderr)
+        return refusal.code
+    _use_uvloop()
+    _quieten(settings.log_level)
+    app = build(settings, new_fold, observer)
+    worker = app.Worker(loglevel=settings.log_level, quiet=True, redirect_stdouts=False, loop=asyncio.new_event_loop())
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else FAILED
+    return 0
+
+
+def _quieten(level: str) -> None:
+    """Keep the tables that Faust and aiokafka print at every rebalance for those who debug."""
+    if level != "DEBUG":
+        for name in ("faust", "mode", "aiokafka"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _use_uvloop() -> None:
+    """Make every event loop of this process uvloop's, Faust's consumer thread included."""
+    if sys.platform == "win32":
+        return
+    import uvloop  # noqa: PLC0415 - not available everywhere
+
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())

@@ -1,0 +1,90 @@
+"""The smallest state the shell can carry: counts each account's events, alerts at every tenth. Also runs as a worker.
+
+``python tests/streams/counting.py`` is a worker with this state and settings from the environment.
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+import orjson
+
+from state.flush import Flush, Message
+from streams.ports import Record
+
+META = b"\x00meta"
+EVERY = 10
+
+
+class CountingFold:
+    """A `Fold`: account key → number of events, ticks ignored."""
+
+    def __init__(self, partition: int) -> None:
+        self.partition = partition
+        self.rows: dict[bytes, int] = {}
+        self.positions: dict[str, int] = {}
+        self.sequence = 0
+        self.urgent = False
+        self.dirty = False
+        self._changed: set[bytes] = set()
+        self._alerts: list[Message] = []
+        self._runs: list[list[object]] = []
+
+    def apply(self, topic: str, records: Sequence[Record]) -> None:
+        """Count what lies at or above the position."""
+        position = self.positions.get(topic, 0)
+        fresh = records if records[0].offset >= position else [r for r in records if r.offset >= position]
+        if not fresh:
+            return
+        if topic != "ticks":
+            rows, changed = self.rows, self._changed
+            for record in fresh:
+                key = record.key or b""
+                count = rows[key] = rows.get(key, 0) + 1
+                changed.add(key)
+                if count % EVERY == 0:
+                    self._alerts.append(Message(key, b"%d" % count, (("ce_id", key + b"-%d" % count),)))
+                    self.urgent = True
+        self.positions[topic] = fresh[-1].offset + 1
+        self._runs.append([topic, fresh[0].offset, fresh[-1].offset])
+        self.dirty = True
+
+    def sweep(self, max_rows: int) -> bool:
+        """Nothing is ever pending."""
+        return max_rows > 0
+
+    def take_flush(self) -> Flush | None:
+        """Encode what changed."""
+        if not self.dirty:
+            return None
+        self.sequence += 1
+        meta = orjson.dumps({"sequence": self.sequence, "positions": self.positions})
+        flush = Flush(
+            sequence=self.sequence,
+            changelog=[Message(key, b"%d" % self.rows[key]) for key in self._changed] + [Message(META, meta)],
+            alerts=self._alerts,
+            journal=Message(None, orjson.dumps({"sequence": self.sequence, "runs": self._runs, "clock_ms": 0})),
+            offsets=dict(self.positions),
+        )
+        self._changed, self._alerts, self._runs = set(), [], []
+        self.urgent = self.dirty = False
+        return flush
+
+    def load(self, key: bytes, value: bytes | None) -> None:
+        """Take a changelog record."""
+        assert value is not None
+        if key == META:
+            meta: Mapping[str, object] = orjson.loads(value)
+            self.sequence, self.positions = meta["sequence"], dict(meta["positions"])  # type: ignore[call-overload,assignment]
+        else:
+            self.rows[key] = int(value)
+
+    def finish_load(self) -> None:
+        """Nothing to derive."""
+
+
+if __name__ == "__main__":
+    from streams import worker
+    from streams.settings import Settings
+
+    sys.exit(worker.run(Settings.from_environ(os.environ), CountingFold))
