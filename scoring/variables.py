@@ -153,9 +153,8 @@ class Variables:
         if category in categories:
             return FIXED.index(attribute), categories.index(category)
         given = "something else" if category is None else f"'{category}'"
-        note(
-            f"one of {', '.join(categories)} for {attribute}", given, nearest(category or "", categories) or "quote it"
-        )
+        advice = nearest(category or "", categories) or ("choose one of them" if category else "quote the category")
+        note(f"one of {', '.join(categories)} for {attribute}", given, advice)
         return None
 
     def call(self, function: str, arguments: Sequence[str], note: Note) -> tuple[int, bool] | None:

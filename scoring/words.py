@@ -1,0 +1,157 @@
+"""A model in plain words, for people who own account health: what counts, how much, when somebody is told."""
+
+from collections.abc import Iterator
+
+from scoring.durations import format_duration
+from scoring.model import (
+    ITEM_SEVERITIES,
+    Band,
+    Input,
+    MeasureKind,
+    Model,
+    Playbook,
+    Propensity,
+    Rule,
+    Signal,
+    Value,
+    ValueKind,
+)
+
+_MEASURES = {
+    MeasureKind.COUNT: "number of",
+    MeasureKind.SUM: "sum of {field} over",
+    MeasureKind.DISTINCT: "number of different {field} in",
+    MeasureKind.ACTIVE_DAYS: "days with",
+    MeasureKind.LAST: "last {field} of",
+    MeasureKind.DAYS_SINCE: "time since the last of",
+}
+_VALUES = {
+    ValueKind.LEVEL: "{signal} per day, recently",
+    ValueKind.RATE: "{signal} per day over {window} days",
+    ValueKind.SUM: "{signal} in {window} days",
+    ValueKind.RATIO: "{signal} per day over {window} days against {long} days",
+    ValueKind.MOMENTUM: "{signal} now against the last quarter (log ratio, 0 = as usual)",
+    ValueKind.SURPRISE: "how far {signal} lies outside the account's own noise (standard deviations)",
+    ValueKind.SILENCE: "how many of the account's usual {signal} have failed to come",
+    ValueKind.AGE: "days since the oldest open one of {signal} was due or opened",
+    ValueKind.OPEN: "number of open {signal}",
+    ValueKind.DAYS_SINCE: "days since {signal}",
+    ValueKind.LAST: "latest {signal}",
+    ValueKind.SHARE: "{signal} as a share of {other} in {window} days",
+}
+
+
+def describe(model: Model) -> str:
+    """Return the whole model in plain words, one fact per line."""
+    return "\n".join(_lines(model))
+
+
+def _lines(model: Model) -> Iterator[str]:
+    yield f"{model.name}, version {model.version} (fingerprint {model.fingerprint})"
+    if model.owner:
+        yield f"Owned by {model.owner}{f', approved by {model.approver}' if model.approver else ''}."
+    if model.note:
+        yield f"Change: {model.note}"
+    yield f"Lost means: {_outcome(model.outcome)}. Risk looks {format_duration(model.horizon_ms)} ahead."
+    yield f"A healthy account scores {model.baseline:.1f}."
+    yield f"An account with less than {model.minimum_coverage:.0%} of the weight known gets no score."
+    yield ""
+    yield "Measured"
+    yield from (f"  {signal.title}: {_signal(signal)}" for signal in model.signals)
+    yield ""
+    yield "Health is the weighted mean of"
+    total = sum(item.weight for item in model.inputs)
+    for item in sorted(model.inputs, key=lambda item: (-item.weight, item.name)):
+        yield f"  {item.weight / total:4.0%}  {item.title} [{item.code}]: {value_words(item.value, model)}"
+        yield f"        {_curve(item)}"
+    if model.overrides:
+        yield ""
+    for override in model.overrides:
+        side, limit = ("at most", override.cap) if override.cap is not None else ("at least", override.floor)
+        lasting = f", for up to {format_duration(override.for_ms)}" if override.for_ms else ""
+        yield f"Health is {side} {limit:g} while {override.title}: {override.when.text}{lasting}"
+    yield ""
+    yield "Bands"
+    yield from (_band(band) for band in model.bands)
+    yield "  green: everything above"
+    yield ""
+    yield "Alerts"
+    yield from (_rule(rule) for rule in model.rules)
+    yield ""
+    yield from _propensity("Risk", model.risk)
+    yield from _propensity("Expansion", model.expansion)
+    yield ""
+    yield "Playbooks"
+    for playbook in model.playbooks:
+        yield from _playbook(playbook)
+    yield from (f"Warning: {sentence}" for sentence in model.warnings)
+
+
+def value_words(value: Value, model: Model) -> str:
+    """Return what a value is, in words."""
+    if value.kind is ValueKind.ATTRIBUTE:
+        return value.attribute.replace("relationship.", "the account's ").replace("_", " ")
+    titles = {signal.name: signal.title for signal in model.signals}
+    return _VALUES[value.kind].format(
+        signal=titles[value.signal],
+        other=titles.get(value.other, ""),
+        window=value.window_days,
+        long=value.long_window_days,
+    )
+
+
+def _outcome(outcome: str) -> str:
+    if not outcome.startswith("silence:"):
+        return f"the outcome '{outcome}' was recorded"
+    _, topic, *event, duration = outcome.split(":")
+    return f"no {' '.join([topic, *event])} event for {duration}"
+
+
+def _signal(signal: Signal) -> str:
+    if signal.measure.kind is MeasureKind.OPEN_ITEMS:
+        mildest = ITEM_SEVERITIES[signal.minimum_severity]
+        severity = f", {mildest} or worse" if signal.minimum_severity else ""
+        return f"opened by {_or(signal.open)}, closed by {_or(signal.close)} ({signal.topic}){severity}"
+    events = _or(signal.events) if signal.events else "all"
+    measure = _MEASURES[signal.measure.kind].format(field=signal.measure.field)
+    return f"{measure} {events} {signal.topic} events"
+
+
+def _curve(item: Input) -> str:
+    if item.categories:
+        points = ", ".join(f"{name} {score:g}" for name, score in item.categories)
+    else:
+        points = ", ".join(f"{x:g} → {y:g}" for x, y in item.curve)
+    fading = f"; trusted for {format_duration(item.valid_for_ms)}, then fading" if item.valid_for_ms else ""
+    return f"{points} (healthy: {item.reference:.0f}){fading}"
+
+
+def _band(band: Band) -> str:
+    after = f" after {format_duration(band.dwell_ms)}" if band.dwell_ms else ""
+    told = f"{band.severity} alert" if band.alert else "no alert"
+    playbook = f", playbook {band.playbook}" if band.playbook else ""
+    return (
+        f"  {band.name}: entered below {band.enter_below:g}, left above {band.leave_above:g}{after}; {told}{playbook}"
+    )
+
+
+def _rule(rule: Rule) -> str:
+    for_long = f", for {format_duration(rule.for_ms)}" if rule.for_ms else ""
+    keep = f", until false for {format_duration(rule.keep_firing_for_ms)}" if rule.keep_firing_for_ms else ""
+    playbook = f" → {rule.playbook}" if rule.playbook else ""
+    return f"  {rule.severity}: {rule.title} [{rule.code}]: {rule.when.text}{for_long}{keep}{playbook}"
+
+
+def _propensity(name: str, propensity: Propensity) -> Iterator[str]:
+    terms = "".join(f" {'-' if t.coefficient < 0 else '+'} {abs(t.coefficient):g} * {t.text}" for t in propensity.terms)
+    yield f"{name}: log-odds = {propensity.intercept:g}{terms}"
+
+
+def _playbook(playbook: Playbook) -> Iterator[str]:
+    goal = f": {playbook.goal}" if playbook.goal else ""
+    yield f"  {playbook.name}{goal} ({playbook.owner}, within {format_duration(playbook.due_ms)})"
+    yield from (f"    {number}. {step}" for number, step in enumerate(playbook.steps, 1))
+
+
+def _or(names: tuple[str, ...]) -> str:
+    return " or ".join(names)
