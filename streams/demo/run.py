@@ -203,7 +203,9 @@ class _Demonstration:
             raise Refusal(f"warm: {words.decode(errors='replace').strip()[-500:]}", code=FAILED)
 
     def _environ(self, metrics_port: int) -> dict[str, str]:
-        return {**os.environ, **replace(self._settings, metrics_port=metrics_port).environ()}
+        # Whatever a worker puts into the system's temporary folder goes away with the demonstration's.
+        own = {"TMPDIR": str(self._folder)}
+        return {**os.environ, **replace(self._settings, metrics_port=metrics_port).environ(), **own}
 
     def _children(self) -> list[Child]:
         command = [sys.executable, "-m", "streams.cli", "worker"]

@@ -1,5 +1,6 @@
 """The judges' reports as tables for people. Knows nothing about how they were judged."""
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from streams.demo.judge import StoryReport, StoryRow
@@ -15,24 +16,29 @@ def story_table(report: StoryReport) -> Table:
     report
         From ``judge_stories``.
     """
-    table = Table(title="Planted stories and what the alerts made of them")
-    table.add_column("story")
-    table.add_column("expected")
-    for heading in ("planted", "caught", "late", "missed", "days before outcome", "days after start", "resolved"):
-        table.add_column(heading, justify="right")
+    table = Table(
+        title="Planted stories and what the alerts made of them",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        caption_justify="left",
+    )
+    table.add_column("story", no_wrap=True)
+    for heading in ("planted", "caught", "late", "missed", "days\nahead", "days\nafter", "resolved"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in report.stories:
         table.add_row(*_cells(row))
     table.add_section()
     kept_quiet = report.healthy - report.healthy_alarmed
-    table.add_row(
-        "healthy accounts", "quiet", str(report.healthy), str(kept_quiet), "", str(report.healthy_alarmed), "", "", ""
-    )
+    table.add_row("healthy accounts", str(report.healthy), str(kept_quiet), "", str(report.healthy_alarmed))
     by_noise = ", ".join(
         f"{noise} {alarmed}/{planted}" for noise, (alarmed, planted) in report.healthy_alarmed_by_noise.items()
     )
     table.caption = (
-        f"caught = alert of severity warning or critical inside the story's window; {report.caught_ratio:.0%} of the troubles\n"
-        f"healthy accounts ever alarmed: {report.healthy_alarmed_ratio:.1%} ({by_noise})\n"
+        f"caught: warning or critical alert in the window; {report.caught_ratio:.0%} of the troubles\n"
+        "(healthy growth and healthy accounts: caught = stayed quiet, missed = alarmed)\n"
+        "days ahead: median from alert to outcome; days after: from start to alert\n"
+        f"healthy accounts ever alarmed: {report.healthy_alarmed_ratio:.1%}\n({by_noise})\n"
         f"{report.alerts_per_account_month:.3f} alerts for each account and month"
     )
     return table
@@ -42,7 +48,6 @@ def _cells(row: StoryRow) -> list[str]:
     is_quiet = row.expects is Expectation.QUIET
     return [
         str(row.story),
-        str(row.expects),
         str(row.planted),
         str(row.caught),
         "" if is_quiet else str(row.late),
@@ -61,7 +66,13 @@ def outcome_table(report: OutcomeReport) -> Table:
     report
         From ``judge_outcomes``.
     """
-    table = Table(title="Alerts against what became of the accounts")
+    table = Table(
+        title="Alerts against what became of the accounts",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        caption_justify="left",
+    )
     table.add_column("accounts that")
     for heading in ("accounts", "alerted", "share", "median days ahead"):
         table.add_column(heading, justify="right")

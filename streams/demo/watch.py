@@ -49,11 +49,11 @@ def describe(alarm: Alarm, body: bytes, names: Mapping[str, str]) -> str:
         Account id → name, where known.
     """
     shown = _SHOWN.decode(body)
-    change = f"{shown.from_band} → {shown.to_band}" if shown.from_band != shown.to_band else f"{shown.to_band}"
+    bands = dict.fromkeys(band for band in (shown.from_band, shown.to_band) if band)  # once if it did not change
     why = "; ".join(reason.text for reason in shown.reasons[:2])
     name = names.get(alarm.account_id, "")
     label = f"{alarm.account_id} {name}".strip()
-    return f"{instant(alarm.at_ms)[:10]}  {alarm.severity:<8}  {label}  {change}  {alarm.rule}  {why}"
+    return f"{instant(alarm.at_ms)[:10]}  {alarm.severity:<8}  {label}  {' → '.join(bands)}  {alarm.rule}  {why}"
 
 
 class Watch:

@@ -11,13 +11,13 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from state.murmur2 import partition_of
 from streams.demo import Book, Event
 from streams.demo.feed import Feed, History, run_feed, slices
 from streams.demo.histories import Histories
 from streams.demo.outcomes import Outcome
 from streams.demo.watch import Watch
 from streams.halt import Refusal
-from streams.partitions import partition_of
 from streams.settings import Settings
 
 DAY_MS = 86_400_000
