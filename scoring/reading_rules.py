@@ -106,12 +106,12 @@ def read_overrides(root: Table, variables: Variables) -> list[Override]:
 
 
 def read_rules(root: Table, variables: Variables, playbooks: Sequence[str], bands: Sequence[str]) -> list[Rule]:
-    """Return the rules; names differ from each other and from `band` alerts."""
+    """Return the rules; names differ from each other and from those of the bands' own alerts."""
     found: list[Rule] = []
     for table in root.rows("rules", MAX_RULES):
         name = _own_name(table, [item.name for item in found])
-        if name in bands:
-            table.note("name")("a name that no band has", f"'{name}'", "rename it")
+        if name in [band_rule_name(band) for band in bands]:
+            table.note("name")("a name that no band's own alert has", f"'{name}'", "rename it")
         found.append(
             Rule(
                 name=name,
@@ -126,6 +126,11 @@ def read_rules(root: Table, variables: Variables, playbooks: Sequence[str], band
         )
         table.finish()
     return found
+
+
+def band_rule_name(band: str) -> str:
+    """Return the name of the rule that a band's own alert goes by."""
+    return f"band-{band}"
 
 
 def _own_name(table: Table, taken: Sequence[str]) -> str:

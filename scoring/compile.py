@@ -1,0 +1,335 @@
+"""From a checked model to the arrays of a `Plan`, and the vocabulary that turns event names into route codes."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from scoring import plan as p
+from scoring.expressions import Opcode, Program
+from scoring.model import (
+    TOPICS,
+    WINDOWS_DAYS,
+    MeasureKind,
+    Model,
+    Propensity,
+    Signal,
+    TermKind,
+    Value,
+    ValueKind,
+)
+from scoring.trajectory import FAST_DECAY_DAYS, MIDDLE_DECAY_DAYS, SLOW_DECAY_DAYS
+from scoring.values import seat_signal
+from scoring.variables import CHANGE_DAYS, FIXED, Layout
+
+TILE_DAYS = 91
+REOPENING_EVENTS = frozenset({"ticket_reopened"})
+"""Event names that open again what was closed; any other opening is settled by a close, whenever that came."""
+
+_DECAYED = frozenset((ValueKind.LEVEL, ValueKind.MOMENTUM, ValueKind.SURPRISE, ValueKind.SILENCE))
+_ATTRIBUTE_OF = {name: number for number, name in enumerate(p.ATTRIBUTES)}
+_KIND_OF_FIXED = {
+    "health": p.VARIABLE_HEALTH,
+    "risk": p.VARIABLE_RISK,
+    "expansion": p.VARIABLE_EXPANSION,
+    "coverage": p.VARIABLE_COVERAGE,
+    "slope": p.VARIABLE_SLOPE,
+    "acceleration": p.VARIABLE_ACCELERATION,
+    "days_in_band": p.VARIABLE_DAYS_IN_BAND,
+    "value_at_risk": p.VARIABLE_VALUE_AT_RISK,
+} | {f"change_{days}": p.VARIABLE_CHANGE for days in CHANGE_DAYS}
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Route codes of event names.
+
+    Parameters
+    ----------
+    names : topic → event name → code, for the names the model speaks of
+    generic : topic → code of any other name
+    """
+
+    names: dict[str, dict[str, int]]
+    generic: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleName:
+    """What an alert calls a rule of the plan: the bands' own rules first, then the model's."""
+
+    name: str
+    code: str
+    severity: str
+    playbook: str | None
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A model, its arrays, its vocabulary and the names of the plan's rules."""
+
+    model: Model
+    plan: p.Plan
+    vocabulary: Vocabulary
+    rules: tuple[RuleName, ...]
+    values: tuple[Value, ...]
+
+
+def compile_model(model: Model) -> Compiled:
+    """Return a model compiled to arrays. Row offsets are left empty: `state.layout` places them."""
+    values = _values(model)
+    vocabulary, routes = _routes(model.signals)
+    signals = _signals(model, values)
+    rules, rule_table, band_rule = _rules(model)
+    programs = [override.when.program for override in model.overrides] + [rule.when.program for rule in model.rules]
+    variables, opcodes, operands, starts = _programs(model, values, programs)
+    overrides = np.array(
+        [(starts[k], len(o.when.program), o.for_ms or 0) for k, o in enumerate(model.overrides)], np.int64
+    ).reshape(-1, 3)
+    for rule in range(len(rules) - len(model.rules), len(rules)):
+        k = len(model.overrides) + rule - (len(rules) - len(model.rules))
+        rule_table[rule, p.RULE_PROGRAM] = starts[k]
+        rule_table[rule, p.RULE_LENGTH] = len(programs[k])
+    inputs, curve_x, curve_y = _curves(model)
+    terms, coefficients, term_start = _terms(model, values, (model.risk, model.expansion))
+    powers, totals = _decays()
+    plan = p.Plan(
+        signals=signals,
+        dispersion=np.array([signal.dispersion for signal in model.signals], np.float64),
+        unit=np.array([_unit(signal) for signal in model.signals], np.float64),
+        route_start=np.cumsum([0, *(len(route) for route in routes)], dtype=np.int64),
+        route_signal=np.array([signal for route in routes for signal, _ in route], np.int64),
+        route_role=np.array([role for route in routes for _, role in route], np.int64),
+        values=_value_table(model, values),
+        inputs=inputs,
+        weights=np.array([entry.weight for entry in model.inputs], np.float64),
+        references=np.array([entry.reference for entry in model.inputs], np.float64),
+        curve_x=curve_x,
+        curve_y=curve_y,
+        overrides=overrides,
+        limits=np.array([(_or_nan(o.floor), _or_nan(o.cap)) for o in model.overrides], np.float64).reshape(-1, 2),
+        enter_below=np.array([band.enter_below for band in model.bands], np.float64),
+        leave_above=np.array([band.leave_above for band in model.bands], np.float64),
+        dwell_ms=np.array([band.dwell_ms for band in model.bands], np.int64),
+        band_rule=band_rule,
+        rules=rule_table,
+        opcodes=opcodes,
+        operands=operands,
+        variables=variables,
+        intercepts=np.array([model.risk.intercept, model.expansion.intercept], np.float64),
+        terms=terms,
+        coefficients=coefficients,
+        term_start=term_start,
+        decay_power=powers,
+        decay_total=totals,
+        constants=np.array(
+            [model.baseline, model.minimum_coverage, sum(entry.weight for entry in model.inputs), model.horizon_ms],
+            np.float64,
+        ),
+        offsets=np.zeros(4, np.int64),
+    )
+    return Compiled(model, plan, vocabulary, rules, values)
+
+
+def _or_nan(number: float | None) -> float:
+    return math.nan if number is None else number
+
+
+def _unit(signal: Signal) -> float:
+    if signal.measure.kind in (MeasureKind.SUM, MeasureKind.LAST):
+        return float(p.UNIT_OF_FIELD[p.FIELDS.index(signal.measure.field)])
+    return 1.0
+
+
+def _values(model: Model) -> tuple[Value, ...]:
+    """Inputs' values first, then what expressions read, then what propensity terms read."""
+    values = [*(entry.value for entry in model.inputs), *model.hidden]
+    for term in (*model.risk.terms, *model.expansion.terms):
+        if term.kind is TermKind.MOMENTUM:
+            values.append(Value(ValueKind.MOMENTUM, term.target))
+    if any(term.kind is TermKind.SEAT_USE for term in (*model.risk.terms, *model.expansion.terms)) or any(
+        "seat_use" in text for text in (*(o.when.text for o in model.overrides), *(r.when.text for r in model.rules))
+    ):
+        values.append(_seat_use(model))
+    return tuple(values)
+
+
+def _seat_use(model: Model) -> Value:
+    signal = seat_signal({signal.name: signal for signal in model.signals})
+    return Value(ValueKind.ATTRIBUTE, signal or "", attribute="seat_use")
+
+
+def _signal_number(model: Model, name: str) -> int:
+    return next((k for k, signal in enumerate(model.signals) if signal.name == name), -1)
+
+
+def _value_table(model: Model, values: Sequence[Value]) -> np.ndarray:
+    table = np.zeros((len(values), 5), np.int64)
+    for k, value in enumerate(values):
+        table[k, p.VALUE_KIND] = p.VALUE_KINDS.index(value.kind)
+        if value.kind is ValueKind.ATTRIBUTE:
+            table[k, p.VALUE_SIGNAL] = _ATTRIBUTE_OF[value.attribute]
+            table[k, p.VALUE_OTHER] = _signal_number(model, value.signal)
+            continue
+        table[k, p.VALUE_SIGNAL] = _signal_number(model, value.signal)
+        table[k, p.VALUE_OTHER] = _signal_number(model, value.other)
+        for column, days in ((p.VALUE_WINDOW, value.window_days), (p.VALUE_LONG_WINDOW, value.long_window_days)):
+            table[k, column] = WINDOWS_DAYS.index(days) if days else 0
+    return table
+
+
+def _signals(model: Model, values: Sequence[Value]) -> np.ndarray:
+    decayed = {value.signal for value in values if value.kind in _DECAYED}
+    table = np.zeros((len(model.signals), 7), np.int64)
+    narrow = wide = decays = 0
+    for k, signal in enumerate(model.signals):
+        kind = signal.measure.kind
+        table[k, p.SIGNAL_MEASURE] = p.MEASURES.index(kind)
+        table[k, p.SIGNAL_FIELD] = p.FIELDS.index(signal.measure.field)
+        table[k, p.SIGNAL_MINIMUM_SEVERITY] = signal.minimum_severity
+        table[k, p.SIGNAL_TOPIC] = TOPICS.index(signal.topic)
+        table[k, p.SIGNAL_DECAY] = -1
+        if kind is MeasureKind.SUM:
+            table[k, p.SIGNAL_PLANE], table[k, p.SIGNAL_SLOT] = p.PLANE_WIDE, wide
+            wide += 1
+        elif kind in (MeasureKind.COUNT, MeasureKind.DISTINCT, MeasureKind.ACTIVE_DAYS):
+            table[k, p.SIGNAL_PLANE], table[k, p.SIGNAL_SLOT] = p.PLANE_NARROW, narrow
+            narrow += 1
+        if signal.name in decayed:
+            table[k, p.SIGNAL_DECAY] = decays
+            decays += 1
+    return table
+
+
+def _routes(signals: Sequence[Signal]) -> tuple[Vocabulary, list[list[tuple[int, int]]]]:
+    names: dict[str, dict[str, int]] = {}
+    generic: dict[str, int] = {}
+    routes: list[list[tuple[int, int]]] = []
+    for topic in TOPICS:
+        own = [(k, signal) for k, signal in enumerate(signals) if signal.topic == topic]
+        spoken = sorted({name for _, s in own for name in (*s.events, *s.open, *s.close, *s.escalate)})
+        names[topic] = {}
+        for name in (None, *spoken):
+            code = len(routes)
+            routes.append([entry for k, signal in own for entry in _roles(k, signal, name)])
+            if name is None:
+                generic[topic] = code
+            else:
+                names[topic][name] = code
+    return Vocabulary(names, generic), routes
+
+
+def _roles(number: int, signal: Signal, name: str | None) -> list[tuple[int, int]]:
+    """Return what an event of that name (None = any other) does to a signal."""
+    if signal.measure.kind is not MeasureKind.OPEN_ITEMS:
+        return [(number, p.ROLE_ADD)] if not signal.events or name in signal.events else []
+    if name in signal.open:
+        return [(number, p.ROLE_REOPEN if name in REOPENING_EVENTS else p.ROLE_OPEN)]
+    if name in signal.close:
+        return [(number, p.ROLE_CLOSE)]
+    return [(number, p.ROLE_ESCALATE)] if name in signal.escalate else []
+
+
+def _curves(model: Model) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Categories become knots at 0, 1, 2 …, their numbers."""
+    xs: list[float] = []
+    ys: list[float] = []
+    table = np.zeros((len(model.inputs), 3), np.int64)
+    for k, entry in enumerate(model.inputs):
+        points = entry.curve or tuple((float(n), score) for n, (_, score) in enumerate(entry.categories))
+        table[k] = len(xs), len(points), entry.valid_for_ms or 0
+        xs += [x for x, _ in points]
+        ys += [y for _, y in points]
+    return table, np.array(xs, np.float64), np.array(ys, np.float64)
+
+
+def _rules(model: Model) -> tuple[tuple[RuleName, ...], np.ndarray, np.ndarray]:
+    names: list[RuleName] = []
+    lines: list[tuple[int, int, int, int, int]] = []
+    band_rule = np.full(len(model.bands), -1, np.int64)
+    for k, band in enumerate(model.bands):
+        if band.alert:
+            band_rule[k] = len(names)
+            title = f"health is in band {band.name}"
+            names.append(
+                RuleName(f"band-{band.name}", f"BAND_{band.name.upper()}", band.severity, band.playbook, title)
+            )
+            lines.append((0, 0, 0, 0, k))
+    for rule in model.rules:
+        names.append(RuleName(rule.name, rule.code, rule.severity, rule.playbook, rule.title))
+        lines.append((0, 0, rule.for_ms, rule.keep_firing_for_ms, -1))
+    return tuple(names), np.array(lines, np.int64).reshape(-1, 5), band_rule
+
+
+def _programs(
+    model: Model, values: Sequence[Value], programs: Sequence[Program]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[int]]:
+    """Lay all programs one after the other; variables are renumbered so that only those in use are filled."""
+    used: dict[int, int] = {}
+    opcodes: list[int] = []
+    operands: list[float] = []
+    starts: list[int] = []
+    for program in programs:
+        starts.append(len(opcodes))
+        for opcode, operand in program:
+            opcodes.append(int(opcode))
+            is_load = opcode == Opcode.LOAD
+            operands.append(float(used.setdefault(int(operand), len(used))) if is_load else float(operand))
+    variables = np.array([_variable(model, values, number) for number in used], np.int64).reshape(-1, 2)
+    return variables, np.array(opcodes, np.int64), np.array(operands, np.float64), starts
+
+
+def _variable(model: Model, values: Sequence[Value], number: int) -> tuple[int, int]:
+    layout = Layout(len(model.inputs), len(model.bands))
+    if number >= layout.hidden:
+        return p.VARIABLE_VALUE, len(model.inputs) + number - layout.hidden
+    if number >= layout.in_bands:
+        return p.VARIABLE_IN_BAND, number - layout.in_bands
+    if number >= layout.etas:
+        return p.VARIABLE_ETA, number - layout.etas
+    if number >= layout.values:
+        return p.VARIABLE_VALUE, number - layout.values
+    if number >= layout.scores:
+        return p.VARIABLE_SUBSCORE, number - layout.scores
+    name = FIXED[number]
+    if name == "seat_use":
+        return p.VARIABLE_VALUE, values.index(_seat_use(model))
+    if name in _ATTRIBUTE_OF:
+        return p.VARIABLE_ATTRIBUTE, _ATTRIBUTE_OF[name]
+    days = int(name.removeprefix("change_")) if name.startswith("change_") else 0
+    return _KIND_OF_FIXED[name], days
+
+
+def _terms(
+    model: Model, values: Sequence[Value], propensities: Sequence[Propensity]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    lines: list[tuple[int, int]] = []
+    coefficients: list[float] = []
+    starts = [0]
+    for propensity in propensities:
+        for term in propensity.terms:
+            target = 0
+            if term.kind is TermKind.INPUT:
+                target = next(k for k, entry in enumerate(model.inputs) if entry.name == term.target)
+            elif term.kind is TermKind.MOMENTUM:
+                target = values.index(Value(ValueKind.MOMENTUM, term.target))
+            elif term.kind is TermKind.SEAT_USE:
+                target = values.index(_seat_use(model))
+            lines.append((p.TERMS.index(term.kind), target))
+            coefficients.append(term.coefficient)
+        starts.append(len(lines))
+    return np.array(lines, np.int64).reshape(-1, 2), np.array(coefficients, np.float64), np.array(starts, np.int64)
+
+
+def _decays() -> tuple[np.ndarray, np.ndarray]:
+    decays = (FAST_DECAY_DAYS, MIDDLE_DECAY_DAYS, SLOW_DECAY_DAYS)
+    powers = np.array([[math.exp(-age / days) for age in range(TILE_DAYS)] for days in decays])
+    totals = np.zeros_like(powers)
+    for decay in range(len(decays)):
+        total = 0.0
+        for age in range(1, TILE_DAYS):
+            total += powers[decay, age]
+            totals[decay, age] = total
+    return powers, totals

@@ -1,0 +1,196 @@
+"""A model compiled to arrays: what the kernel reads instead of code.
+
+`scoring.compile` turns a checked model into a `Plan`. Every table here is a matrix whose columns are named by the
+constants above it. Changing a model changes numbers in these arrays and nothing else.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scoring.model import MeasureKind, TermKind, ValueKind
+
+# Columns of `signals`.
+SIGNAL_MEASURE: Final = 0
+SIGNAL_PLANE: Final = 1
+SIGNAL_SLOT: Final = 2
+SIGNAL_DECAY: Final = 3
+SIGNAL_FIELD: Final = 4
+SIGNAL_MINIMUM_SEVERITY: Final = 5
+SIGNAL_TOPIC: Final = 6
+
+MEASURES: Final = tuple(MeasureKind)
+COUNT: Final = MEASURES.index(MeasureKind.COUNT)
+SUM: Final = MEASURES.index(MeasureKind.SUM)
+DISTINCT: Final = MEASURES.index(MeasureKind.DISTINCT)
+ACTIVE_DAYS: Final = MEASURES.index(MeasureKind.ACTIVE_DAYS)
+LAST: Final = MEASURES.index(MeasureKind.LAST)
+OPEN_ITEMS: Final = MEASURES.index(MeasureKind.OPEN_ITEMS)
+DAYS_SINCE: Final = MEASURES.index(MeasureKind.DAYS_SINCE)
+
+FIELDS: Final = ("", "quantity", "amount", "score", "seats", "mrr", "user_id", "event")
+QUANTITY: Final = 1
+AMOUNT: Final = 2
+SCORE: Final = 3
+SEATS: Final = 4
+MRR: Final = 5
+USER: Final = 6
+EVENT_NAME: Final = 7
+UNIT_OF_FIELD: Final = (1, 1_000, 10_000, 1_000, 1, 10_000, 1, 1)
+"""Stored whole units per unit of the field: thousandths of a quantity or score, ten-thousandths of an amount."""
+
+PLANE_NONE: Final = 0
+PLANE_NARROW: Final = 1
+PLANE_WIDE: Final = 2
+
+# What an event does to a signal (`route_role`).
+ROLE_ADD: Final = 0
+ROLE_OPEN: Final = 1
+ROLE_REOPEN: Final = 2
+ROLE_CLOSE: Final = 3
+ROLE_ESCALATE: Final = 4
+
+# Columns of `values`.
+VALUE_KIND: Final = 0
+VALUE_SIGNAL: Final = 1
+VALUE_OTHER: Final = 2
+VALUE_WINDOW: Final = 3
+VALUE_LONG_WINDOW: Final = 4
+
+VALUE_KINDS: Final = tuple(ValueKind)
+VALUE_LEVEL: Final = VALUE_KINDS.index(ValueKind.LEVEL)
+VALUE_RATE: Final = VALUE_KINDS.index(ValueKind.RATE)
+VALUE_SUM: Final = VALUE_KINDS.index(ValueKind.SUM)
+VALUE_RATIO: Final = VALUE_KINDS.index(ValueKind.RATIO)
+VALUE_MOMENTUM: Final = VALUE_KINDS.index(ValueKind.MOMENTUM)
+VALUE_SURPRISE: Final = VALUE_KINDS.index(ValueKind.SURPRISE)
+VALUE_SILENCE: Final = VALUE_KINDS.index(ValueKind.SILENCE)
+VALUE_AGE: Final = VALUE_KINDS.index(ValueKind.AGE)
+VALUE_OPEN: Final = VALUE_KINDS.index(ValueKind.OPEN)
+VALUE_DAYS_SINCE: Final = VALUE_KINDS.index(ValueKind.DAYS_SINCE)
+VALUE_LAST: Final = VALUE_KINDS.index(ValueKind.LAST)
+VALUE_SHARE: Final = VALUE_KINDS.index(ValueKind.SHARE)
+VALUE_ATTRIBUTE: Final = VALUE_KINDS.index(ValueKind.ATTRIBUTE)
+
+ATTRIBUTES: Final = (
+    "relationship.champion",
+    "relationship.executive",
+    "relationship.outcome",
+    "days_to_renewal",
+    "days_since_start",
+    "contacts",
+    "strategic_fit",
+    "seat_use",
+)
+ATTRIBUTE_CHAMPION: Final = 0
+ATTRIBUTE_EXECUTIVE: Final = 1
+ATTRIBUTE_OUTCOME: Final = 2
+ATTRIBUTE_DAYS_TO_RENEWAL: Final = 3
+ATTRIBUTE_DAYS_SINCE_START: Final = 4
+ATTRIBUTE_CONTACTS: Final = 5
+ATTRIBUTE_STRATEGIC_FIT: Final = 6
+ATTRIBUTE_SEAT_USE: Final = 7
+"""Counts the distinct users of the value's signal over 30 days against the seats."""
+
+# Columns of `inputs`.
+INPUT_CURVE: Final = 0
+INPUT_KNOTS: Final = 1
+INPUT_VALID_FOR: Final = 2
+
+# `offsets`: where a row's blocks stand (state.layout.Layout).
+OFFSET_ENTRY: Final = 0
+OFFSET_SIGNALS: Final = 1
+OFFSET_OVERRIDES: Final = 2
+OFFSET_RULES: Final = 3
+
+# Columns of `overrides` and `rules`; their programs are slices of `opcodes` and `operands`.
+OVERRIDE_PROGRAM: Final = 0
+OVERRIDE_LENGTH: Final = 1
+OVERRIDE_FOR: Final = 2
+
+RULE_PROGRAM: Final = 0
+RULE_LENGTH: Final = 1
+RULE_FOR: Final = 2
+RULE_KEEP: Final = 3
+RULE_BAND: Final = 4
+
+# Kinds of variables the programs read (`variables`, column 0); column 1 is the target.
+VARIABLE_HEALTH: Final = 0
+VARIABLE_RISK: Final = 1
+VARIABLE_EXPANSION: Final = 2
+VARIABLE_COVERAGE: Final = 3
+VARIABLE_SLOPE: Final = 4
+VARIABLE_ACCELERATION: Final = 5
+VARIABLE_DAYS_IN_BAND: Final = 6
+VARIABLE_CHANGE: Final = 7
+VARIABLE_VALUE_AT_RISK: Final = 8
+VARIABLE_SUBSCORE: Final = 9
+VARIABLE_VALUE: Final = 10
+VARIABLE_ETA: Final = 11
+VARIABLE_IN_BAND: Final = 12
+VARIABLE_ATTRIBUTE: Final = 13
+
+TERMS: Final = tuple(TermKind)
+TERM_HEALTH: Final = TERMS.index(TermKind.HEALTH)
+TERM_INPUT: Final = TERMS.index(TermKind.INPUT)
+TERM_MOMENTUM: Final = TERMS.index(TermKind.MOMENTUM)
+TERM_SLOPE: Final = TERMS.index(TermKind.SLOPE)
+TERM_ACCELERATION: Final = TERMS.index(TermKind.ACCELERATION)
+TERM_COVERAGE: Final = TERMS.index(TermKind.COVERAGE)
+TERM_RENEWAL_NEAR: Final = TERMS.index(TermKind.RENEWAL_NEAR)
+TERM_SEAT_USE: Final = TERMS.index(TermKind.SEAT_USE)
+TERM_STRATEGIC_FIT: Final = TERMS.index(TermKind.STRATEGIC_FIT)
+
+# Places of `constants`.
+BASELINE: Final = 0
+MINIMUM_COVERAGE: Final = 1
+TOTAL_WEIGHT: Final = 2
+HORIZON_MS: Final = 3
+
+
+class Plan(NamedTuple):
+    """A model as arrays.
+
+    Axes: ``signals[signal, SIGNAL_*]``, ``dispersion[signal]``, ``unit[signal]`` (stored whole units per unit),
+    ``route_start[code]`` … ``route_start[code + 1]`` into ``route_signal`` and ``route_role`` (what an event does),
+    ``values[value, VALUE_*]`` (the inputs' values first, in their order), ``inputs[input, INPUT_*]``,
+    ``weights[input]``, ``references[input]`` (points), ``curve_x``/``curve_y`` (knots of all curves),
+    ``overrides[override, OVERRIDE_*]``, ``limits[override, floor|cap]`` (points, NaN = none),
+    ``enter_below``/``leave_above``/``dwell_ms[band]`` (worst first, without the best), ``band_rule[band]`` (the rule
+    that a band raises, or -1), ``rules[rule, RULE_*]`` (the bands' first), ``opcodes``/``operands[step]``,
+    ``variables[variable, kind|target]``, ``intercepts[risk|expansion]``, ``terms[term, kind|target]``,
+    ``coefficients[term]``, ``term_start``, ``decay_power[decay, age]``, ``decay_total[decay, age]`` (sum of the powers
+    1 … age), ``constants``, ``offsets`` (where a row's blocks stand).
+    """
+
+    signals: NDArray[np.int64]
+    dispersion: NDArray[np.float64]
+    unit: NDArray[np.float64]
+    route_start: NDArray[np.int64]
+    route_signal: NDArray[np.int64]
+    route_role: NDArray[np.int64]
+    values: NDArray[np.int64]
+    inputs: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    references: NDArray[np.float64]
+    curve_x: NDArray[np.float64]
+    curve_y: NDArray[np.float64]
+    overrides: NDArray[np.int64]
+    limits: NDArray[np.float64]
+    enter_below: NDArray[np.float64]
+    leave_above: NDArray[np.float64]
+    dwell_ms: NDArray[np.int64]
+    band_rule: NDArray[np.int64]
+    rules: NDArray[np.int64]
+    opcodes: NDArray[np.int64]
+    operands: NDArray[np.float64]
+    variables: NDArray[np.int64]
+    intercepts: NDArray[np.float64]
+    terms: NDArray[np.int64]
+    coefficients: NDArray[np.float64]
+    term_start: NDArray[np.int64]
+    decay_power: NDArray[np.float64]
+    decay_total: NDArray[np.float64]
+    constants: NDArray[np.float64]
+    offsets: NDArray[np.int64]

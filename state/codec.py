@@ -1,0 +1,347 @@
+"""Rows to bytes and back, exactly.
+
+A row has two parts, two records of the changelog. The *hot* part is written whenever the row changed: all kept columns,
+and tiles, closes and items since `COLD_DAY`. The *cold* part holds what was sealed before that day; it is written anew
+only when a late event reaches into it or the hot part has grown past a week, and then `COLD_DAY` moves to today.
+So a restore reads at most two records an account::
+
+    days    d-90 ........................... COLD_DAY ...... today
+            |------------- cold ------------|------- hot -------|
+
+A cold record is always followed by a hot one of the same flush, so reading them in log order is enough.
+"""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from scoring import plan as p
+from scoring.plan import Plan
+from state.advance import fit_trajectory, wait_for_next
+from state.items import find_or_add, is_open, recount_open
+from state.layout import (
+    AS_OF,
+    CLOSED,
+    COLD,
+    COLD_DAY,
+    DAY,
+    DAY_MS,
+    DERIVED_FIXED,
+    DERIVED_SIGNAL,
+    DISTINCT_HEAD,
+    HOT,
+    NO_CLOSE,
+    NO_VALUE,
+    OPEN_COUNT,
+    OPEN_HEAD,
+    OPEN_OLDEST,
+    SUMS,
+    TILE_DAYS,
+    WINDOWS,
+)
+from state.rows import Rows
+from state.tiles import WINDOW_DAYS, decay_sealed, tile
+from state.varint import MAXIMUM_BYTES, Bytes, put, put_hash, take, take_hash
+from state.work import Work
+
+HOT_DAYS = 7
+"""Sealed days the hot part may hold before the cold part is written anew: a week of daily use costs one cold record."""
+ITEM_BYTES = 8 + 6 * MAXIMUM_BYTES
+
+
+@njit(cache=True)
+def is_forgotten(rows: Rows, row: int, index: int) -> bool:
+    """Return whether an item lies so far back that it is as if it had never been."""
+    oldest = rows.derived[row, DAY] - (TILE_DAYS - 1)
+    item = rows.items[index]
+    if item["opened"] == 0 and item["closed"] == NO_VALUE and item["severity"] < 0:
+        return item["at"] == NO_VALUE or item["at"] < oldest
+    return item["closed"] != NO_VALUE and item["closed"] // DAY_MS < oldest and not is_open(rows, index)
+
+
+@njit(cache=True)
+def bytes_needed(plan: Plan, rows: Rows, row: int) -> int:
+    """Return an upper limit of a part's encoded length."""
+    items = 0
+    for head in (DISTINCT_HEAD, OPEN_HEAD):
+        index = rows.derived[row, head]
+        while index >= 0:
+            items += 1
+            index = np.int64(rows.items[index]["next"])
+    numbers = rows.ints.shape[1] + plan.signals.shape[0] * (2 * TILE_DAYS + 1) + rows.closes.shape[1] + TILE_DAYS + 8
+    return numbers * MAXIMUM_BYTES + items * ITEM_BYTES
+
+
+@njit(cache=True)
+def put_tiles(plan: Plan, rows: Rows, row: int, first: int, last: int, buffer: Bytes, place: int) -> int:
+    """Write the tiles of days ``[first, last]`` that are not 0, signal by signal: how many, then (days after first, amount)."""
+    for signal in range(plan.signals.shape[0]):
+        if plan.signals[signal, p.SIGNAL_PLANE] == p.PLANE_NONE:
+            continue
+        count = 0
+        for day in range(first, last + 1):
+            if tile(plan, rows, row, signal, day) != 0:
+                count += 1
+        place = put(buffer, place, count)
+        if count > 0:
+            for day in range(first, last + 1):
+                amount = tile(plan, rows, row, signal, day)
+                if amount != 0:
+                    place = put(buffer, place, day - first)
+                    place = put(buffer, place, amount)
+    return place
+
+
+@njit(cache=True)
+def put_closes(rows: Rows, row: int, width: int, first: int, last: int, buffer: Bytes, place: int) -> int:
+    """Write the closes of days ``[first, last]``: per day NO_VALUE, or its contributions in 1/256 points."""
+    for day in range(first, last + 1):
+        start = (day % TILE_DAYS) * width
+        if rows.closes[row, start] == NO_CLOSE:
+            place = put(buffer, place, NO_VALUE)
+            continue
+        for k in range(width):
+            place = put(buffer, place, np.int64(rows.closes[row, start + k]))
+    return place
+
+
+@njit(cache=True)
+def put_items(rows: Rows, row: int, first_day: int, buffer: Bytes, place: int) -> int:
+    """Write the items touched on or after a day, in an order that does not depend on when they came: by signal and hash."""
+    for head in (DISTINCT_HEAD, OPEN_HEAD):
+        count = 0
+        index = rows.derived[row, head]
+        while index >= 0:
+            if rows.items[index]["touched"] >= first_day and not is_forgotten(rows, row, index):
+                count += 1
+            index = np.int64(rows.items[index]["next"])
+        place = put(buffer, place, count)
+        chosen = np.empty(count, np.int64)
+        keys = np.empty(count, np.uint64)
+        count = 0
+        index = rows.derived[row, head]
+        while index >= 0:
+            if rows.items[index]["touched"] >= first_day and not is_forgotten(rows, row, index):
+                chosen[count] = index
+                # Hashes are spread evenly: the signal only has to break ties between equal ids.
+                keys[count] = rows.items[index]["hash"] + np.uint64(rows.items[index]["signal"])
+                count += 1
+            index = np.int64(rows.items[index]["next"])
+        for k in np.argsort(keys):
+            item = rows.items[chosen[k]]
+            place = put_hash(buffer, place, item["hash"])
+            place = put(buffer, place, np.int64(item["signal"]))
+            place = put(buffer, place, np.int64(item["opened"]))
+            place = put(buffer, place, np.int64(item["severity"]))
+            place = put(buffer, place, item["at"])
+            place = put(buffer, place, item["closed"])
+            place = put(buffer, place, item["reopened"])
+    return place
+
+
+@njit(cache=True)
+def encode_hot(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> int:
+    """Write a row's hot part at a place and return the place after it."""
+    for column in range(rows.ints.shape[1]):
+        place = put(buffer, place, rows.ints[row, column])
+    day = rows.derived[row, DAY]
+    first = rows.ints[row, COLD_DAY]
+    place = put(buffer, place, day)
+    place = put_tiles(plan, rows, row, first, day, buffer, place)
+    place = put_closes(rows, row, plan.inputs.shape[0] + 2, first, day - 1, buffer, place)
+    return put_items(rows, row, first, buffer, place)
+
+
+@njit(cache=True)
+def encode_cold(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> int:
+    """Write a row's cold part, everything before COLD_DAY, at a place and return the place after it."""
+    first = rows.derived[row, DAY] - (TILE_DAYS - 1)
+    last = rows.ints[row, COLD_DAY] - 1
+    place = put(buffer, place, first)
+    place = put(buffer, place, last)
+    place = put_tiles(plan, rows, row, first, last, buffer, place)
+    place = put_closes(rows, row, plan.inputs.shape[0] + 2, first, last, buffer, place)
+    return put_items(rows, row, -(2**31), buffer, place)
+
+
+@njit(cache=True)
+def seal(rows: Rows, row: int, clock_ms: int) -> bool:
+    """Bring a row's as-of time to the clock and decide whether its cold part is due; if so COLD_DAY becomes today."""
+    if clock_ms > rows.ints[row, AS_OF] and rows.ints[row, CLOSED] == 0:
+        rows.ints[row, AS_OF] = clock_ms
+    day = rows.derived[row, DAY]
+    is_due = (rows.dirty[row] & COLD) != 0 or day - rows.ints[row, COLD_DAY] > HOT_DAYS
+    if is_due:
+        rows.ints[row, COLD_DAY] = day
+    return is_due
+
+
+@njit(cache=True)
+def encode_rows(
+    plan: Plan,
+    rows: Rows,
+    chosen: NDArray[np.int64],
+    first: int,
+    clock_ms: int,
+    buffer: Bytes,
+    ends: NDArray[np.int64],
+) -> int:
+    """Encode rows one after the other while the buffer has room.
+
+    Parameters
+    ----------
+    chosen : int64 array, row numbers
+    first : int, where in `chosen` to start
+    ends : int64 array [row of `chosen`, 2], written: where the cold part (empty where not due) and the hot part end
+
+    Returns
+    -------
+    int
+        How many of `chosen` are done; 0 progress means that one row does not fit the buffer.
+    """
+    place = 0
+    for k in range(first, chosen.size):
+        row = chosen[k]
+        if place + 2 * bytes_needed(plan, rows, row) > buffer.size:
+            return k
+        if seal(rows, row, clock_ms):
+            place = encode_cold(plan, rows, row, buffer, place)
+        ends[k, 0] = place
+        place = encode_hot(plan, rows, row, buffer, place)
+        ends[k, 1] = place
+        rows.dirty[row] &= ~np.uint8(HOT | COLD)
+    return chosen.size
+
+
+@njit(cache=True)
+def set_tile(plan: Plan, rows: Rows, row: int, signal: int, day: int, amount: int) -> None:
+    """Set one tile, sums untouched."""
+    place = plan.signals[signal, p.SIGNAL_SLOT] * TILE_DAYS + day % TILE_DAYS
+    if plan.signals[signal, p.SIGNAL_PLANE] == p.PLANE_NARROW:
+        rows.narrow[row, place] = np.int32(amount)
+    else:
+        rows.wide[row, place] = amount
+
+
+@njit(cache=True)
+def take_tiles(plan: Plan, rows: Rows, row: int, first: int, last: int, buffer: Bytes, place: int) -> int:
+    """Read what `put_tiles` wrote; days without a tile become 0."""
+    for signal in range(plan.signals.shape[0]):
+        if plan.signals[signal, p.SIGNAL_PLANE] == p.PLANE_NONE:
+            continue
+        for day in range(first, last + 1):
+            set_tile(plan, rows, row, signal, day, 0)
+        count, place = take(buffer, place)
+        for _ in range(count):
+            after, place = take(buffer, place)
+            amount, place = take(buffer, place)
+            set_tile(plan, rows, row, signal, first + after, amount)
+    return place
+
+
+@njit(cache=True)
+def take_closes(rows: Rows, row: int, width: int, first: int, last: int, buffer: Bytes, place: int) -> int:
+    """Read what `put_closes` wrote."""
+    for day in range(first, last + 1):
+        start = (day % TILE_DAYS) * width
+        number, place = take(buffer, place)
+        if number == NO_VALUE:
+            rows.closes[row, start] = NO_CLOSE
+            continue
+        rows.closes[row, start] = np.int16(number)
+        for k in range(1, width):
+            number, place = take(buffer, place)
+            rows.closes[row, start + k] = np.int16(number)
+    return place
+
+
+@njit(cache=True)
+def take_items(rows: Rows, row: int, touched: int, buffer: Bytes, place: int) -> int:
+    """Read what `put_items` wrote over what is known of the same items. Room has been reserved."""
+    for head in (DISTINCT_HEAD, OPEN_HEAD):
+        count, place = take(buffer, place)
+        for _ in range(count):
+            identity, place = take_hash(buffer, place)
+            signal, place = take(buffer, place)
+            item = rows.items[find_or_add(rows, row, signal, identity, head)]
+            number, place = take(buffer, place)
+            item["opened"] = number
+            number, place = take(buffer, place)
+            item["severity"] = number
+            item["at"], place = take(buffer, place)
+            item["closed"], place = take(buffer, place)
+            item["reopened"], place = take(buffer, place)
+            item["touched"] = touched
+    return place
+
+
+@njit(cache=True)
+def decode_cold(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> int:
+    """Read a cold part into a row and return the place after it. Days it does not cover are emptied."""
+    first, place = take(buffer, place)
+    last, place = take(buffer, place)
+    rows.narrow[row] = 0
+    rows.wide[row] = 0
+    rows.closes[row] = NO_CLOSE
+    place = take_tiles(plan, rows, row, first, last, buffer, place)
+    place = take_closes(rows, row, plan.inputs.shape[0] + 2, first, last, buffer, place)
+    return take_items(rows, row, -(2**31), buffer, place)
+
+
+@njit(cache=True)
+def decode_hot(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> int:
+    """Read a hot part into a row and return the place after it."""
+    for column in range(rows.ints.shape[1]):
+        rows.ints[row, column], place = take(buffer, place)
+    day, place = take(buffer, place)
+    rows.derived[row, DAY] = day
+    first = rows.ints[row, COLD_DAY]
+    place = take_tiles(plan, rows, row, first, day, buffer, place)
+    place = take_closes(rows, row, plan.inputs.shape[0] + 2, first, day - 1, buffer, place)
+    return take_items(rows, row, day, buffer, place)
+
+
+@njit(cache=True)
+def derive(plan: Plan, rows: Rows, work: Work, row: int) -> None:
+    """Make everything of a restored row that follows from what was kept: sums, open items, decays, slope, due time."""
+    day = rows.derived[row, DAY]
+    for signal in range(plan.signals.shape[0]):
+        base = DERIVED_FIXED + signal * DERIVED_SIGNAL
+        for window in range(WINDOWS):
+            total = np.int64(0)
+            for age in range(WINDOW_DAYS[window]):
+                total += tile(plan, rows, row, signal, day - age)
+            rows.derived[row, base + SUMS + window] = total
+        rows.derived[row, base + OPEN_COUNT] = 0
+        rows.derived[row, base + OPEN_OLDEST] = NO_VALUE
+        if plan.signals[signal, p.SIGNAL_MEASURE] == p.OPEN_ITEMS:
+            recount_open(plan, rows, row, signal)
+        if plan.signals[signal, p.SIGNAL_DECAY] >= 0:
+            decay_sealed(plan, rows, row, signal)
+    fit_trajectory(plan, rows, work, row)
+    wait_for_next(plan, rows, row, rows.ints[row, AS_OF])
+
+
+@njit(cache=True)
+def derive_all(plan: Plan, rows: Rows, work: Work, count: int) -> None:
+    """Make what follows from the kept columns of the first `count` rows."""
+    for row in range(count):
+        derive(plan, rows, work, row)
+
+
+@njit(cache=True)
+def encode_canonical(plan: Plan, rows: Rows, row: int, clock_ms: int, buffer: Bytes) -> int:
+    """Write a row as if its cold part had just been sealed, without changing it; return the length."""
+    cold_day = rows.ints[row, COLD_DAY]
+    as_of = rows.ints[row, AS_OF]
+    rows.ints[row, COLD_DAY] = rows.derived[row, DAY]
+    if clock_ms > as_of and rows.ints[row, CLOSED] == 0:
+        rows.ints[row, AS_OF] = clock_ms
+    place = encode_cold(plan, rows, row, buffer, 0)
+    for column in range(rows.ints.shape[1]):
+        place = put(buffer, place, rows.ints[row, column])
+    day = rows.derived[row, DAY]
+    place = put_tiles(plan, rows, row, day, day, buffer, place)
+    rows.ints[row, COLD_DAY] = cold_day
+    rows.ints[row, AS_OF] = as_of
+    return place

@@ -1,0 +1,192 @@
+"""Things an account has one by one: distinct users (or event names), and open items such as invoices and tickets.
+
+All of a partition live in one table; a hash index finds (row, signal, id) in O(1), and a chain per row and kind visits
+what belongs to one account. Ids are 64-bit hashes.
+
+An open item's state does not depend on the order of its events: it is open while it was opened and no close came, or
+when it was reopened after its last close. A close that arrives before the opening (a payment before its invoice) is
+kept 90 days and settles it.
+"""
+
+import numpy as np
+from numba import njit
+
+from scoring.plan import SIGNAL_MINIMUM_SEVERITY, Plan
+from state.layout import (
+    DAY,
+    DAY_MS,
+    DERIVED_FIXED,
+    DERIVED_SIGNAL,
+    DISTINCT_HEAD,
+    NO_VALUE,
+    OPEN_COUNT,
+    OPEN_HEAD,
+    OPEN_OLDEST,
+    TILE_DAYS,
+)
+from state.rows import Rows
+from state.tiles import add_to_tile
+
+NORMAL_SEVERITY = 1
+"""An item whose severity nobody stated counts as normal."""
+
+
+@njit(cache=True)
+def slot_of(rows: Rows, row: int, signal: int, item_hash: int) -> int:
+    """Return the hash place that holds (row, signal, id), or the free one where it belongs."""
+    mask = rows.slots.size - 1
+    mixed = np.uint64(item_hash) ^ (np.uint64(row) * np.uint64(0x9E3779B97F4A7C15))
+    mixed ^= np.uint64(signal) * np.uint64(0xC2B2AE3D27D4EB4F)
+    mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+    place = np.int64((mixed ^ (mixed >> np.uint64(32))) & np.uint64(mask))
+    while True:
+        index = rows.slots[place]
+        if index < 0:
+            return place
+        if (
+            rows.items[index]["hash"] == item_hash
+            and rows.items[index]["row"] == row
+            and rows.items[index]["signal"] == signal
+        ):
+            return place
+        place = (place + 1) & mask
+
+
+@njit(cache=True)
+def find_or_add(rows: Rows, row: int, signal: int, item_hash: int, head: int) -> int:
+    """Return the item's number; a new one is chained at the column `head` of its row, with nothing known yet.
+
+    The caller has reserved room (`AccountStore.reserve`).
+    """
+    place = slot_of(rows, row, signal, item_hash)
+    index = rows.slots[place]
+    if index >= 0:
+        return np.int64(index)
+    index = rows.used[0]
+    rows.used[0] = index + 1
+    rows.slots[place] = index
+    item = rows.items[index]
+    item["hash"] = item_hash
+    item["row"] = row
+    item["signal"] = signal
+    item["opened"] = 0
+    item["severity"] = -1
+    item["touched"] = 0
+    item["at"] = NO_VALUE
+    item["closed"] = NO_VALUE
+    item["reopened"] = NO_VALUE
+    item["next"] = rows.derived[row, head]
+    rows.derived[row, head] = index
+    return np.int64(index)
+
+
+@njit(cache=True)
+def index_items(rows: Rows) -> None:
+    """Fill the hash places of all items; the places are empty."""
+    for index in range(rows.used[0]):
+        item = rows.items[index]
+        rows.slots[slot_of(rows, item["row"], item["signal"], item["hash"])] = index
+
+
+@njit(cache=True)
+def see_distinct(plan: Plan, rows: Rows, row: int, signal: int, item_hash: int, day: int) -> None:
+    """Note that an id was seen on a day: it counts once in every window that reaches its last day. O(1).
+
+    An id stands in the tile of the last day it was seen, so a window's sum of tiles is its number of distinct ids.
+    """
+    index = find_or_add(rows, row, signal, item_hash, DISTINCT_HEAD)
+    item = rows.items[index]
+    last = item["at"]
+    today = rows.derived[row, DAY]
+    if last == NO_VALUE or last < today - (TILE_DAYS - 1):
+        item["at"] = day
+        add_to_tile(plan, rows, row, signal, day, 1)
+    elif day > last:
+        add_to_tile(plan, rows, row, signal, last, -1)
+        item["at"] = day
+        add_to_tile(plan, rows, row, signal, day, 1)
+    else:
+        return
+    item["touched"] = today
+
+
+@njit(cache=True)
+def is_open(rows: Rows, index: int) -> bool:
+    """Return whether an item stands open, whatever the order its events came in."""
+    item = rows.items[index]
+    if item["closed"] == NO_VALUE:
+        return item["opened"] != 0
+    return item["reopened"] != NO_VALUE and item["reopened"] > item["closed"]
+
+
+@njit(cache=True)
+def forget_old_close(rows: Rows, row: int, index: int) -> None:
+    """Treat a close more than 90 days old as if the item were new: what it settled is settled."""
+    item = rows.items[index]
+    closed = item["closed"]
+    if closed != NO_VALUE and closed // DAY_MS < rows.derived[row, DAY] - (TILE_DAYS - 1) and not is_open(rows, index):
+        item["opened"] = 0
+        item["severity"] = -1
+        item["at"] = NO_VALUE
+        item["closed"] = NO_VALUE
+        item["reopened"] = NO_VALUE
+
+
+@njit(cache=True)
+def open_item(
+    plan: Plan, rows: Rows, row: int, signal: int, item_hash: int, at: int, due: int, severity: int, again: bool
+) -> None:
+    """Open an item, or open it `again` after a close. Its age counts from `due`, else from `at`."""
+    index = find_or_add(rows, row, signal, item_hash, OPEN_HEAD)
+    forget_old_close(rows, row, index)
+    item = rows.items[index]
+    item["opened"] = 1
+    since = due if due != NO_VALUE else at
+    if item["at"] == NO_VALUE or since < item["at"]:
+        item["at"] = since
+    if again and at > item["reopened"]:
+        item["reopened"] = at
+    item["severity"] = max(item["severity"], severity)
+    item["touched"] = rows.derived[row, DAY]
+    recount_open(plan, rows, row, signal)
+
+
+@njit(cache=True)
+def close_item(plan: Plan, rows: Rows, row: int, signal: int, item_hash: int, at: int) -> None:
+    """Close an item, known or not yet."""
+    index = find_or_add(rows, row, signal, item_hash, OPEN_HEAD)
+    forget_old_close(rows, row, index)
+    item = rows.items[index]
+    item["closed"] = max(item["closed"], at)
+    item["touched"] = rows.derived[row, DAY]
+    recount_open(plan, rows, row, signal)
+
+
+@njit(cache=True)
+def escalate_item(plan: Plan, rows: Rows, row: int, signal: int, item_hash: int, severity: int) -> None:
+    """Raise an item's severity; without a stated severity by one step. Works before its opening too."""
+    index = find_or_add(rows, row, signal, item_hash, OPEN_HEAD)
+    item = rows.items[index]
+    item["severity"] = max(item["severity"], severity)
+    item["touched"] = rows.derived[row, DAY]
+    recount_open(plan, rows, row, signal)
+
+
+@njit(cache=True)
+def recount_open(plan: Plan, rows: Rows, row: int, signal: int) -> None:
+    """Count a row's open items of one signal anew and find the oldest. O(items of the row)."""
+    count = 0
+    oldest = NO_VALUE
+    minimum = plan.signals[signal, SIGNAL_MINIMUM_SEVERITY]
+    index = rows.derived[row, OPEN_HEAD]
+    while index >= 0:
+        item = rows.items[index]
+        severity = item["severity"] if item["severity"] >= 0 else NORMAL_SEVERITY
+        if item["signal"] == signal and severity >= minimum and is_open(rows, index):
+            count += 1
+            if oldest == NO_VALUE or item["at"] < oldest:
+                oldest = item["at"]
+        index = np.int64(item["next"])
+    base = DERIVED_FIXED + signal * DERIVED_SIGNAL
+    rows.derived[row, base + OPEN_COUNT] = count
+    rows.derived[row, base + OPEN_OLDEST] = oldest

@@ -1,0 +1,41 @@
+"""Records that do not become state here: dead letters, and events on their way to another partition."""
+
+from collections.abc import Sequence
+
+from state.decode import Record
+from state.flush import Message
+from state.rejections import Rejection
+
+
+def dead_letter(topic: str, partition: int, record: Record, key: bytes | None, rejection: Rejection) -> Message:
+    """Return a refused record as a dead letter: its bytes unchanged, where it stood and why in headers."""
+    own = [(name, value) for name, value in record.headers if not name.startswith("bw_")]
+    origin = _origin(topic, partition, record)
+    why = [
+        ("bw_reason", rejection.code.value.encode()),
+        ("bw_path", rejection.path.encode()),
+        ("bw_given", rejection.given.encode()),
+    ]
+    return Message(key, record.value, [*own, *origin, *why], record.timestamp)
+
+
+def rerouted(topic: str, partition: int, record: Record, account: str, target: int) -> Message:
+    """Return a record that stands in the wrong partition for its account, addressed to the right one."""
+    headers = [*record.headers, *_origin(topic, partition, record)]
+    return Message(account.encode(), record.value, headers, record.timestamp, target)
+
+
+def original_topic(headers: Sequence[tuple[str, bytes]]) -> str:
+    """Return the topic a rerouted record came from, "" where it does not say."""
+    return next((value.decode() for name, value in headers if name == "bw_topic"), "")
+
+
+def _origin(topic: str, partition: int, record: Record) -> list[tuple[str, bytes]]:
+    """A record that was rerouted before keeps its first origin."""
+    if any(name == "bw_topic" for name, _ in record.headers):
+        return [(name, value) for name, value in record.headers if name in ("bw_topic", "bw_partition", "bw_offset")]
+    return [
+        ("bw_topic", topic.encode()),
+        ("bw_partition", str(partition).encode()),
+        ("bw_offset", str(record.offset).encode()),
+    ]

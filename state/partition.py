@@ -1,0 +1,547 @@
+"""One partition's whole state: events, ticks and commands in, transitions out.
+
+Pure and synchronous: it knows no broker, no clock and no chance. The same records in the same order give the same rows,
+alerts and snapshots, byte for byte, however they are cut into chunks and however often it is restored in between.
+
+Keys of its changelog: ``h`` + account (hot part of a row), ``c`` + account (cold part and profile), ``d`` + parity +
+block (ids remembered against duplicates), ``m`` (everything else, one record a flush).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from scoring.compile import Compiled
+from scoring.model import TOPICS
+from state.advance import settle, sweep
+from state.alerts import Origin, alert_id, alert_message
+from state.apply import APPLIED, EXPIRED, NO_ROOM, SKIPPED, Events, apply_events, begin
+from state.changes import move_of, set_attributes, set_manual, take_outcome
+from state.codec import bytes_needed, decode_cold, decode_hot, derive_all, encode_canonical, encode_rows
+from state.decode import Chunk, Record, decode_chunk
+from state.duplicates import Duplicates
+from state.events import EVENT_TYPES, Command, Tick
+from state.flush import Flush, Message
+from state.judge import enter_by_command, resolve_all
+from state.layout import (
+    AS_OF,
+    BAND,
+    CLOSED,
+    COLD,
+    HOT,
+    INPUT_TOPICS,
+    LAYOUT_VERSION,
+    NO_VALUE,
+    RULE_COLUMNS,
+    RULE_EPISODE,
+    RULE_STATE,
+    SNAPSHOT,
+    layout_of,
+    placed,
+)
+from state.letters import dead_letter, original_topic, rerouted
+from state.murmur2 import partition_of
+from state.names import EventNames
+from state.rejections import Rejection, RejectionCode
+from state.score import score_many
+from state.snapshots import snapshot_message, snapshot_of
+from state.store import AccountStore
+from state.work import COUNT_MOVES, make_work
+
+SKEW_MS = 600_000
+BUFFER_BYTES = 4 << 20
+SPARSE_TOPICS = frozenset(("accounts", "outcomes", "commands"))
+TICKS = "ticks"
+REROUTED = "rerouted"
+
+
+class Meta(msgspec.Struct, kw_only=True):
+    """The changelog record of everything that is not a row."""
+
+    layout: int
+    model: str
+    columns: list[str]
+    sequence: int
+    positions: dict[str, int]
+    clock_ms: int
+    duplicates: list[int]
+    held: tuple[int, dict[str, int]] | None
+
+
+class LayoutMismatchError(Exception):
+    """The changelog was written by another row layout or for another model's columns."""
+
+
+class Partition:
+    """The state of one partition (`streams.ports.Fold`).
+
+    Parameters
+    ----------
+    number, partition_count
+        This partition and how many there are; events of accounts that belong elsewhere are rerouted.
+    compiled
+        The model.
+    app_id
+        Goes into the source of alerts.
+    skew_ms
+        How far an event may lie after its record's timestamp, ≥ 0, milliseconds.
+    duplicates
+        What is remembered of ids; given in tests to make it forget sooner.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        partition_count: int,
+        compiled: Compiled,
+        *,
+        app_id: str = "bellwether",
+        skew_ms: int = SKEW_MS,
+        duplicates: Duplicates | None = None,
+    ) -> None:
+        self.number = number
+        self.compiled = compiled
+        self.layout = layout_of(compiled.plan)
+        self.plan = placed(compiled.plan, self.layout)
+        self.store = AccountStore(self.layout)
+        self.work = make_work(self.plan, self.layout)
+        self.positions: dict[str, int] = {}
+        self.clock_ms = NO_VALUE
+        self.sequence = 0
+        self.dirty = False
+        self.counts: dict[tuple[str, str], int] = {}
+        """(topic, result) → records so far; results are those of the metric bellwether_events_total."""
+        self._partition_count = partition_count
+        self._skew_ms = skew_ms
+        self._origin = Origin(app_id, number)
+        self._names = {topic: EventNames(compiled.vocabulary, topic) for topic in TOPICS}
+        self._duplicates = duplicates or Duplicates()
+        self._foreign: dict[str, int] = {}
+        self._runs: list[tuple[str, int, int]] = []
+        self._moves: list[tuple[list[int], list[float]]] = []
+        self._dead_letters: list[Message] = []
+        self._rerouted: list[Message] = []
+        self._held: Tick | None = None
+        self._sweep_from: int | None = None
+        self._buffer = np.empty(BUFFER_BYTES, np.uint8)
+        self._loaded_meta: Meta | None = None
+
+    @property
+    def urgent(self) -> bool:
+        """Whether an alert waits."""
+        return bool(self._moves)
+
+    # ---- input
+
+    def apply(self, topic: str, records: Sequence[Record]) -> None:
+        """Apply records of one topic in order; those below the position are skipped. No sweep may be pending."""
+        assert self._sweep_from is None, "a sweep is pending"
+        position = self.positions.get(topic, 0)
+        if records and records[0].offset < position:
+            records = [record for record in records if record.offset >= position]
+        if not records:
+            return
+        first, last = records[0].offset, records[-1].offset
+        if topic == REROUTED:
+            self._apply_rerouted(records)
+        else:
+            self._apply_topic(topic, topic, records)
+        self.positions[topic] = last + 1
+        self._note_run(topic, first, last)
+        self.dirty = True
+        self._release_tick()
+
+    def sweep(self, max_rows: int) -> bool:
+        """Run at most `max_rows` rows (≥ 1) of a pending sweep; True when nothing is pending."""
+        if self._sweep_from is None:
+            return True
+        first = self._sweep_from
+        last = min(first + max_rows, len(self.store))
+        while first < last:
+            first = sweep(self.plan, self.store.rows, self.work, first, last, self.clock_ms)
+            self._drain()
+        self._sweep_from = None if last == len(self.store) else last
+        return self._sweep_from is None
+
+    def _note_run(self, topic: str, first: int, last: int) -> None:
+        if self._runs and self._runs[-1][0] == topic:
+            first = self._runs.pop()[1]
+        self._runs.append((topic, first, last))
+
+    def _apply_rerouted(self, records: Sequence[Record]) -> None:
+        start = 0
+        topics = [original_topic(record.headers) for record in records]
+        for end in range(1, len(records) + 1):
+            if end == len(records) or topics[end] != topics[start]:
+                run = records[start:end]
+                if topics[start] in EVENT_TYPES and topics[start] != TICKS:
+                    self._apply_topic(REROUTED, topics[start], run)
+                else:
+                    refusal = Rejection(RejectionCode.UNKNOWN_VALUE, "headers.bw_topic", topics[start])
+                    self._refuse(REROUTED, run, [(k, refusal) for k in range(len(run))])
+                start = end
+
+    def _apply_topic(self, topic: str, contract: str, records: Sequence[Record]) -> None:
+        chunk = decode_chunk(contract, records, None if contract == TICKS else self._skew_ms)
+        if chunk.rejections:
+            self._refuse(topic, records, chunk.rejections)
+        if contract == TICKS:
+            for tick in chunk.structs:
+                self._hold(tick)
+            self._count(topic, "applied", len(chunk.structs))
+            return
+        kept = self._at_home(topic, records, chunk)
+        repeated = self._duplicates.check(chunk.id_hash, chunk.timestamp_ms, chunk.occurred_at_ms)
+        repeated &= kept
+        self._count(topic, "duplicate", int(repeated.sum()))
+        chosen = np.flatnonzero(kept & ~repeated)
+        if contract in SPARSE_TOPICS:
+            self._apply_sparse(topic, contract, records, chunk, chosen)
+        elif chosen.size:
+            self._apply_dense(topic, contract, records, chunk, chosen)
+
+    def _at_home(self, topic: str, records: Sequence[Record], chunk: Chunk) -> NDArray[np.bool_]:
+        """Return which events belong to this partition; address the others to theirs."""
+        kept = np.ones(len(chunk.account), np.bool_)
+        numbers = self.store.numbers
+        unknown = [k for k, account in enumerate(chunk.account) if account not in numbers]
+        by_offset: dict[int, Record] | None = None
+        for k in unknown:
+            account = chunk.account[k]
+            target = self._foreign.get(account)
+            if target is None:
+                target = partition_of(account, self._partition_count)
+                if target == self.number:
+                    continue
+                if len(self._foreign) > 100_000:
+                    self._foreign.clear()
+                self._foreign[account] = target
+            kept[k] = False
+            by_offset = by_offset or {record.offset: record for record in records}
+            record = by_offset[int(chunk.offset[k])]
+            self._rerouted.append(rerouted(topic, self.number, record, account, target))
+            self._count(topic, "rerouted", 1)
+        return kept
+
+    def _apply_dense(
+        self, topic: str, contract: str, records: Sequence[Record], chunk: Chunk, chosen: NDArray[np.int64]
+    ) -> None:
+        is_all = chosen.size == len(chunk.account)
+        accounts = chunk.account if is_all else [chunk.account[k] for k in chosen]
+        names = chunk.event if is_all else [chunk.event[k] for k in chosen]
+        signals = sum(name == contract for name in (signal.topic for signal in self.compiled.model.signals))
+        self.store.reserve(len(accounts), len(accounts) * signals)
+        codes, name_hashes = self._names[contract].resolve(names)
+
+        def column(values: NDArray[Any]) -> NDArray[Any]:
+            return values if is_all else values[chosen]
+
+        events = Events(
+            row=np.array(self._row_numbers(accounts), np.int64),
+            code=codes,
+            offset=column(chunk.offset),
+            at=column(chunk.occurred_at_ms),
+            user=column(chunk.user_hash),
+            name=name_hashes,
+            item=column(chunk.item_hash),
+            quantity=column(chunk.quantity),
+            amount=column(chunk.amount),
+            due=column(chunk.due_at_ms),
+            severity=column(chunk.severity),
+            score=column(chunk.score),
+            seats=column(chunk.seats),
+            mrr=column(chunk.mrr),
+        )
+        outcome = np.zeros(len(accounts), np.uint8)
+        number, bit = INPUT_TOPICS.index(topic), 1 << TOPICS.index(contract)
+        done = 0
+        while True:
+            rows = self.store.rows
+            done = apply_events(self.plan, rows, self.work, events, outcome, done, number, bit, self.clock_ms)
+            self._drain()
+            if done == len(accounts):
+                break
+        expired = np.flatnonzero(outcome == EXPIRED)
+        self._count(topic, "applied", int((outcome == APPLIED).sum()))
+        self._count(topic, "skipped", int((outcome == SKIPPED).sum()))
+        if expired.size:
+            self._refuse_expired(topic, records, events.offset[expired], events.at[expired])
+
+    def _row_numbers(self, accounts: Sequence[str]) -> list[int]:
+        numbers = self.store.numbers
+        try:
+            return [numbers[account] for account in accounts]
+        except KeyError:
+            return [self.store.number(account) for account in accounts]
+
+    def _apply_sparse(
+        self, topic: str, contract: str, records: Sequence[Record], chunk: Chunk, chosen: NDArray[np.int64]
+    ) -> None:
+        self.store.reserve(int(chosen.size), 0)
+        number = INPUT_TOPICS.index(topic)
+        for k in chosen.tolist():
+            row = self.store.number(chunk.account[k])
+            at_ms = int(chunk.occurred_at_ms[k])
+            offset = int(chunk.offset[k])
+            while True:
+                result = begin(self.plan, self.store.rows, self.work, row, number, offset, at_ms, self.clock_ms)
+                self._drain()
+                if result != NO_ROOM:
+                    break
+            if result == EXPIRED:
+                self._refuse_expired(topic, records, chunk.offset[k : k + 1], chunk.occurred_at_ms[k : k + 1])
+            self._count(topic, "applied" if result == APPLIED else "skipped", int(result != EXPIRED))
+            if result == APPLIED:
+                self._change(contract, row, chunk.structs[k])
+                self._drain()
+
+    def _change(self, contract: str, row: int, event: Any) -> None:
+        """Let one account, outcome or command event change its row, and score it."""
+        rows = self.store.rows
+        ints = rows.ints[row]
+        at_ms = int(ints[AS_OF])
+        if contract == "accounts":
+            profile = self._profile(row)
+            if set_attributes(ints, profile, event):
+                self.store.profiles[row] = msgspec.json.encode(profile)
+                rows.dirty[row] |= COLD | SNAPSHOT
+        elif contract == "outcomes":
+            if take_outcome(ints, event):
+                resolve_all(self.plan, rows, self.work, row, at_ms)
+                rows.dirty[row] |= SNAPSHOT
+        else:
+            self._command(row, event, at_ms)
+        settle(self.plan, rows, self.work, row, at_ms)
+
+    def _command(self, row: int, event: Command, at_ms: int) -> None:
+        rows = self.store.rows
+        if event.command == "override":
+            set_manual(rows.ints[row], event)
+            return
+        account = self.store.names[row]
+        for rule, name in enumerate(self.compiled.rules):
+            column = self.layout.rule_block + rule * RULE_COLUMNS
+            state, episode = int(rows.ints[row, column + RULE_STATE]), int(rows.ints[row, column + RULE_EPISODE])
+            if event.alert_id != alert_id(account, name.name, episode):
+                continue
+            move = move_of(event, state)
+            if move is not None:
+                enter_by_command(self.plan, rows, self.work, row, rule, move.state, at_ms, move.until_ms)
+
+    def _profile(self, row: int) -> dict[str, str]:
+        stored = self.store.profiles.get(row)
+        return {} if stored is None else msgspec.json.decode(stored, type=dict[str, str])
+
+    # ---- time
+
+    def _hold(self, tick: Tick) -> None:
+        """Keep a tick until its ends are applied; while one is held, later ones are dropped."""
+        if self._held is None and tick.as_of_ms > self.clock_ms:
+            self._held = tick
+
+    def _release_tick(self) -> None:
+        tick = self._held
+        if tick is None or any(self.positions.get(topic, 0) < end for topic, end in tick.ends.items()):
+            return
+        self._held = None
+        self.clock_ms = tick.as_of_ms
+        self._sweep_from = 0
+
+    # ---- what does not become state
+
+    def _refuse(self, topic: str, records: Sequence[Record], rejections: Sequence[tuple[int, Rejection]]) -> None:
+        for k, rejection in rejections:
+            record = records[k]
+            key = getattr(record, "key", None)
+            self._dead_letters.append(dead_letter(topic, self.number, record, key, rejection))
+        self._count(topic, "dead_letter", len(rejections))
+
+    def _refuse_expired(
+        self, topic: str, records: Sequence[Record], offsets: NDArray[np.int64], at: NDArray[np.int64]
+    ) -> None:
+        places = {record.offset: k for k, record in enumerate(records)}
+        pairs = zip(offsets.tolist(), at.tolist(), strict=True)
+        self._refuse(
+            topic,
+            records,
+            [(places[o], Rejection(RejectionCode.EXPIRED, "$.occurred_at", str(ms))) for o, ms in pairs],
+        )
+
+    def _count(self, topic: str, result: str, number: int) -> None:
+        if number:
+            self.counts[topic, result] = self.counts.get((topic, result), 0) + number
+
+    def _drain(self) -> None:
+        """Take the kernel's moves away, so that it has room again."""
+        count = int(self.work.counts[COUNT_MOVES])
+        if count:
+            moves = self.work.moves[:count].tolist()
+            self._moves += zip(moves, self.work.pictures[:count].tolist(), strict=True)
+            self.work.counts[COUNT_MOVES] = 0
+
+    # ---- output
+
+    def take_flush(self) -> Flush | None:
+        """Return everything since the last flush, encoded; None when nothing was applied."""
+        if not self.dirty:
+            return None
+        assert self._sweep_from is None, "a sweep is pending"
+        self.sequence += 1
+        clock = self.clock_ms
+        scores = self._snapshots()
+        changelog = self._rows_to_messages()
+        for parity, block, value in self._duplicates.take_records():
+            changelog.append(Message(b"d" + bytes([parity]) + block.to_bytes(2, "big"), value))
+        changelog.append(Message(b"m", msgspec.json.encode(self._meta())))
+        journal = {"sequence": self.sequence, "runs": self._runs, "clock_ms": None if clock == NO_VALUE else clock}
+        flush = Flush(
+            sequence=self.sequence,
+            journal=Message(str(self.sequence).encode(), msgspec.json.encode(journal)),
+            offsets=dict(self.positions),
+            changelog=changelog,
+            scores=scores,
+            alerts=[self._alert(move, picture) for move, picture in self._moves],
+            dead_letters=self._dead_letters,
+            rerouted=self._rerouted,
+        )
+        self._runs, self._moves, self._dead_letters, self._rerouted = [], [], [], []
+        self.dirty = False
+        return flush
+
+    def _alert(self, move: list[int], picture: list[float]) -> Message:
+        row = move[0]
+        account, profile = self.store.names[row], self._profile(row)
+        return alert_message(self.compiled, self._origin, account, profile, move, picture, self.sequence)
+
+    def _snapshots(self) -> list[Message]:
+        """Score the rows that have news and return their snapshots."""
+        count = len(self.store)
+        rows = self.store.rows
+        chosen = np.flatnonzero(rows.dirty[:count] & SNAPSHOT)
+        if not chosen.size:
+            return []
+        rows.dirty[chosen] &= ~np.uint8(SNAPSHOT)
+        pictures = np.empty((chosen.size, self.work.pictures.shape[1]))
+        at = np.empty(chosen.size, np.int64)
+        score_many(self.plan, rows, self.work, chosen, self.clock_ms, pictures, at)
+        lines = zip(chosen.tolist(), rows.ints[chosen].tolist(), pictures.tolist(), at.tolist(), strict=True)
+        return [self._snapshot(row, ints, picture, at_ms) for row, ints, picture, at_ms in lines]
+
+    def _snapshot(self, row: int, ints: list[int], picture: list[float], at_ms: int) -> Message:
+        account = self.store.names[row]
+        if ints[CLOSED]:
+            return Message(account.encode(), None, (), at_ms)
+        profile = self._profile(row)
+        snapshot = snapshot_of(self.compiled, account, profile, ints, picture, at_ms, self.sequence)
+        return snapshot_message(snapshot, at_ms)
+
+    def _rows_to_messages(self) -> list[Message]:
+        rows = self.store.rows
+        chosen = np.flatnonzero(rows.dirty[: len(self.store)] & (HOT | COLD))
+        ends = np.empty((chosen.size, 2), np.int64)
+        messages: list[Message] = []
+        done = 0
+        while done < chosen.size:
+            first = done
+            done = encode_rows(self.plan, rows, chosen, first, self.clock_ms, self._buffer, ends)
+            if done == first:
+                needed = 2 * bytes_needed(self.plan, rows, int(chosen[first]))
+                self._buffer = np.empty(2 * needed, np.uint8)
+                continue
+            data = self._buffer[: ends[done - 1, 1]].tobytes()
+            start = 0
+            for row, (cold, hot) in zip(chosen[first:done].tolist(), ends[first:done].tolist(), strict=True):
+                name = self.store.names[row].encode()
+                if cold > start:
+                    messages.append(Message(b"c" + name, data[start:cold] + self.store.profiles.get(row, b"")))
+                messages.append(Message(b"h" + name, data[cold:hot]))
+                start = hot
+        return messages
+
+    def _meta(self) -> Meta:
+        held = None if self._held is None else (self._held.as_of_ms, self._held.ends)
+        return Meta(
+            layout=LAYOUT_VERSION,
+            model=self.compiled.model.fingerprint,
+            columns=columns_of(self.compiled),
+            sequence=self.sequence,
+            positions=self.positions,
+            clock_ms=self.clock_ms,
+            duplicates=self._duplicates.snapshot(),
+            held=held,
+        )
+
+    # ---- restore
+
+    def load(self, key: bytes, value: bytes | None) -> None:
+        """Take one changelog record during a restore, in log order."""
+        assert value is not None, "rows are never deleted"
+        kind, name = key[:1], key[1:]
+        if kind == b"m":
+            self._loaded_meta = msgspec.json.decode(value, type=Meta)
+        elif kind == b"d":
+            self._duplicates.load_block(name[0], int.from_bytes(name[1:], "big"), value)
+        else:
+            self._load_row(kind, name.decode(), value)
+
+    def _load_row(self, kind: bytes, account: str, value: bytes) -> None:
+        self.store.reserve(1, len(value) // 12 + 1)  # an item takes at least 13 bytes
+        row = self.store.number(account)
+        buffer = np.frombuffer(value, np.uint8)
+        if kind == b"h":
+            decode_hot(self.plan, self.store.rows, row, buffer, 0)
+        else:
+            end = decode_cold(self.plan, self.store.rows, row, buffer, 0)
+            self.store.profiles[row] = value[end:]
+
+    def finish_load(self) -> None:
+        """End the restore: derive what was not kept and bring every row to the clock, as it stood before."""
+        meta = self._loaded_meta
+        if meta is None:
+            assert len(self.store) == 0, "rows without the partition's record: the changelog is not whole"
+            return
+        if meta.layout != LAYOUT_VERSION or meta.columns != columns_of(self.compiled):
+            raise LayoutMismatchError(
+                f"partition {self.number}: expected rows of layout {LAYOUT_VERSION} for model "
+                f"{self.compiled.model.name} {self.compiled.model.version}, got layout {meta.layout} with the columns of "
+                f"another model — start the worker with the model that wrote them, or replay into a new BELLWETHER_APP_ID"
+            )
+        self.sequence, self.positions, self.clock_ms = meta.sequence, dict(meta.positions), meta.clock_ms
+        self._duplicates.finish_load(meta.duplicates)
+        if meta.held is not None:
+            self._held = Tick(as_of_ms=meta.held[0], ends=meta.held[1])
+        rows, count = self.store.rows, len(self.store)
+        derive_all(self.plan, rows, self.work, count)
+        if self.clock_ms != NO_VALUE:
+            self._sweep_from = 0
+            self.sweep(max(count, 1))
+        # What the way to the clock brought up was announced and written before the restart.
+        assert not self._moves, "a restored row moved on its way to the clock"
+        rows.dirty[:count] = 0
+
+    # ---- looking in
+
+    def row_bytes(self, account: str) -> bytes:
+        """Return a row in a form that two equal states share, whatever flushes lie behind them."""
+        row = self.store.numbers[account]
+        buffer = np.empty(2 * bytes_needed(self.plan, self.store.rows, row), np.uint8)
+        end = encode_canonical(self.plan, self.store.rows, row, self.clock_ms, buffer)
+        return buffer[:end].tobytes() + self.store.profiles.get(row, b"")
+
+    def band_of(self, account: str) -> int:
+        """Return the band an account is in, or INSUFFICIENT."""
+        return int(self.store.rows.ints[self.store.numbers[account], BAND])
+
+
+def columns_of(compiled: Compiled) -> list[str]:
+    """Return what a row's columns stand for: fingerprints of signals, names of inputs, overrides and rules."""
+    model = compiled.model
+    return [
+        *(f"signal {signal.fingerprint}" for signal in model.signals),
+        *(f"input {entry.name}" for entry in model.inputs),
+        *(f"override {override.name}" for override in model.overrides),
+        *(f"rule {rule.name}" for rule in compiled.rules),
+    ]

@@ -1,0 +1,43 @@
+"""The arrays of one partition's accounts, as the kernel sees them. Widths come from `state.layout.Layout`."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+ITEM = np.dtype(
+    [
+        ("hash", "<u8"),  # the user's, event name's, invoice's or ticket's id
+        ("row", "<i4"),
+        ("next", "<i4"),  # next item of the same row and kind, -1 = last
+        ("signal", "<i2"),
+        ("opened", "i1"),
+        ("severity", "i1"),
+        ("touched", "<i4"),  # the row's day at the last change: tells the hot part of a row from the cold
+        ("at", "<i8"),  # distinct: last UTC day seen; open item: due (or opened) at, ms
+        ("closed", "<i8"),  # latest close, ms, or NO_VALUE
+        ("reopened", "<i8"),  # latest reopening, ms, or NO_VALUE
+    ]
+)
+
+
+class Rows(NamedTuple):
+    """The arrays a kernel works on; the first axis of all but `items` and `slots` is the row number.
+
+    Axes: ``ints[row, column]`` and ``derived[row, column]`` (see `state.layout`), ``decays[row, signal*3 + decay]``,
+    ``narrow``/``wide[row, slot*91 + day % 91]``, ``closes[row, (day % 91)*contributions + k]`` in 1/256 points,
+    ``next_due[row]`` ms, ``dirty[row]`` bits; ``items[item]``, ``slots[hash place]`` → item or -1,
+    ``used[0]`` = items in use.
+    """
+
+    ints: NDArray[np.int64]
+    derived: NDArray[np.int64]
+    decays: NDArray[np.float64]
+    narrow: NDArray[np.int32]
+    wide: NDArray[np.int64]
+    closes: NDArray[np.int16]
+    next_due: NDArray[np.int64]
+    dirty: NDArray[np.uint8]
+    items: NDArray[np.void]
+    slots: NDArray[np.int32]
+    used: NDArray[np.int64]

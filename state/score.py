@@ -1,0 +1,439 @@
+"""The score of one row at one instant, and its limits until midnight.
+
+health = baseline + contributions of the inputs + missing data + override and clamp, exactly. An input contributes its
+share of the weight times its distance from its reference, the sub-score of a healthy account. Weight without data is
+shared out among the inputs that have some; what that moves is the contribution "missing data".
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from scoring import plan as p
+from scoring.arrays import Ints
+from scoring.curves import interpolate, interpolate_range
+from scoring.plan import Plan
+from scoring.propensity import logistic
+from scoring.trajectory import days_to_cross
+from scoring.vm import holds, holds_within
+from state.layout import (
+    ACCELERATION,
+    AMOUNT_UNIT,
+    ARR,
+    AS_OF,
+    BAND,
+    BAND_SINCE,
+    CLOSE_UNIT,
+    CLOSED,
+    CONTACTS,
+    DAY,
+    DAY_MS,
+    MANUAL_HEALTH,
+    MANUAL_UNTIL,
+    MICRO,
+    NO_CLOSE,
+    NO_VALUE,
+    RENEWAL_AT,
+    SLOPE,
+    STRATEGIC_FIT,
+    TILE_DAYS,
+)
+from state.measure import attribute, validity, value_at, value_bounds
+from state.rows import Rows
+from state.work import (
+    PICTURE_ACCELERATION,
+    PICTURE_COVERAGE,
+    PICTURE_EXPANSION,
+    PICTURE_FIXED,
+    PICTURE_HEALTH,
+    PICTURE_RISK,
+    PICTURE_SLOPE,
+    Work,
+)
+
+
+@njit(cache=True)
+def rounded(number: float) -> float:
+    """Return a number as decisions and output see it: to a millionth."""
+    return math.floor(number * MICRO + 0.5) / MICRO
+
+
+@njit(cache=True)
+def close_health(plan: Plan, rows: Rows, row: int, day: int) -> float:
+    """Return health at the end of a UTC day as it was kept then, NaN where there was none; the last 91 days are kept."""
+    width = plan.inputs.shape[0] + 2
+    start = (day % TILE_DAYS) * width
+    if rows.closes[row, start] == NO_CLOSE or day >= rows.derived[row, DAY] or day < rows.derived[row, DAY] - TILE_DAYS:
+        return math.nan
+    total = np.int64(0)
+    for k in range(width):
+        total += rows.closes[row, start + k]
+    return plan.constants[p.BASELINE] + total / CLOSE_UNIT
+
+
+@njit(cache=True)
+def fill_variable(
+    plan: Plan, rows: Rows, work: Work, row: int, which: int, at_ms: int, health: float, risk: float, expansion: float
+) -> float:
+    """Return one variable of the rules at an instant; `work.values` and `work.subscores` are filled."""
+    kind = plan.variables[which, 0]
+    target = plan.variables[which, 1]
+    if kind == p.VARIABLE_VALUE:
+        return work.values[target]
+    if kind == p.VARIABLE_SUBSCORE:
+        return work.subscores[target]
+    if kind == p.VARIABLE_HEALTH:
+        return health
+    if kind == p.VARIABLE_RISK:
+        return risk
+    if kind == p.VARIABLE_EXPANSION:
+        return expansion
+    if kind == p.VARIABLE_COVERAGE:
+        return work.score[PICTURE_COVERAGE]
+    if kind == p.VARIABLE_SLOPE or kind == p.VARIABLE_ACCELERATION:
+        micro = rows.derived[row, SLOPE if kind == p.VARIABLE_SLOPE else ACCELERATION]
+        return math.nan if micro == NO_VALUE else micro / MICRO
+    if kind == p.VARIABLE_CHANGE:
+        return health - close_health(plan, rows, row, rows.derived[row, DAY] - target)
+    if kind == p.VARIABLE_ETA:
+        micro = rows.derived[row, SLOPE]
+        return days_to_cross(health, plan.enter_below[target], math.nan if micro == NO_VALUE else micro / MICRO)
+    if kind == p.VARIABLE_IN_BAND:
+        return 1.0 if rows.ints[row, BAND] == target else 0.0
+    if kind == p.VARIABLE_DAYS_IN_BAND:
+        return (at_ms - rows.ints[row, BAND_SINCE]) / DAY_MS if rows.ints[row, BAND] >= 0 else math.nan
+    if kind == p.VARIABLE_VALUE_AT_RISK:
+        yearly = rows.ints[row, ARR]
+        return math.nan if yearly == NO_VALUE else risk * yearly / AMOUNT_UNIT
+    return attribute(rows, row, target, at_ms)
+
+
+@njit(cache=True)
+def depends_on_health(kind: int) -> bool:
+    """Return whether a variable of this kind is known only once health is."""
+    return (
+        kind == p.VARIABLE_HEALTH
+        or kind == p.VARIABLE_RISK
+        or kind == p.VARIABLE_EXPANSION
+        or kind == p.VARIABLE_CHANGE
+        or kind == p.VARIABLE_ETA
+        or kind == p.VARIABLE_IN_BAND
+        or kind == p.VARIABLE_DAYS_IN_BAND
+        or kind == p.VARIABLE_VALUE_AT_RISK
+    )
+
+
+@njit(cache=True)
+def override_stands(plan: Plan, rows: Rows, row: int, which: int, is_true: bool, at_ms: int) -> bool:
+    """Return whether an override applies: its condition holds, and its time, if it has one, is not over."""
+    if not is_true:
+        return False
+    lasts = plan.overrides[which, p.OVERRIDE_FOR]
+    since = rows.ints[row, plan.offsets[p.OFFSET_OVERRIDES] + which]
+    return lasts == 0 or since == 0 or at_ms < since + lasts
+
+
+@njit(cache=True)
+def apply_limits(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, health: float) -> float:
+    """Return health after floors, caps and a person's override; `work.variables` holds what does not depend on it."""
+    for pass_caps in range(2):
+        for which in range(plan.overrides.shape[0]):
+            limit = plan.limits[which, pass_caps]
+            if math.isnan(limit):
+                continue
+            start = plan.overrides[which, p.OVERRIDE_PROGRAM]
+            length = plan.overrides[which, p.OVERRIDE_LENGTH]
+            is_true = holds(plan.opcodes, plan.operands, start, length, work.variables, work.stack_low)
+            if override_stands(plan, rows, row, which, is_true, at_ms):
+                health = min(health, limit) if pass_caps == 1 else max(health, limit)
+    if rows.ints[row, MANUAL_HEALTH] != NO_VALUE and at_ms < rows.ints[row, MANUAL_UNTIL]:
+        health = rows.ints[row, MANUAL_HEALTH] / MICRO
+    return min(max(health, 0.0), 100.0)
+
+
+@njit(cache=True)
+def term_scale(plan: Plan, rows: Rows, row: int, which: int, at_ms: int) -> float:
+    """Return a propensity term that neither health nor an input moves; 0 without data."""
+    kind = plan.terms[which, 0]
+    if kind == p.TERM_MOMENTUM:
+        value = value_at(plan, rows, row, plan.terms[which, 1], at_ms)
+        return 0.0 if math.isnan(value) else value
+    if kind == p.TERM_SLOPE or kind == p.TERM_ACCELERATION:
+        micro = rows.derived[row, SLOPE if kind == p.TERM_SLOPE else ACCELERATION]
+        return 0.0 if micro == NO_VALUE else micro / MICRO
+    if kind == p.TERM_RENEWAL_NEAR:
+        renewal_at = rows.ints[row, RENEWAL_AT]
+        if renewal_at == NO_VALUE or renewal_at < at_ms:
+            return 0.0
+        return max(1.0 - (renewal_at - at_ms) / plan.constants[p.HORIZON_MS], 0.0)
+    if kind == p.TERM_SEAT_USE:
+        value = value_at(plan, rows, row, plan.terms[which, 1], at_ms)
+        return 0.0 if math.isnan(value) else value - 0.75
+    if kind == p.TERM_STRATEGIC_FIT:
+        fit = rows.ints[row, STRATEGIC_FIT]
+        return 0.0 if fit == NO_VALUE else fit / MICRO - 0.5
+    contacts = rows.ints[row, CONTACTS]
+    return 0.0 if contacts == NO_VALUE else (min(contacts, 5) - 2.0) / 3.0
+
+
+@njit(cache=True)
+def propensity_at(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, which: int, health: float) -> float:
+    """Return risk (0) or expansion (1), 0-1, NaN without a health."""
+    if math.isnan(health):
+        return math.nan
+    log_odds = plan.intercepts[which]
+    for term in range(plan.term_start[which], plan.term_start[which + 1]):
+        kind = plan.terms[term, 0]
+        target = plan.terms[term, 1]
+        if kind == p.TERM_HEALTH:
+            amount = (health - plan.constants[p.BASELINE]) / 100.0
+        elif kind == p.TERM_INPUT:
+            amount = 0.0
+            if work.weights[target] > 0.0:
+                amount = (work.subscores[target] - plan.references[target]) / 100.0
+        elif kind == p.TERM_COVERAGE:
+            amount = work.score[PICTURE_COVERAGE] - 1.0
+        else:
+            amount = term_scale(plan, rows, row, term, at_ms)
+        log_odds += plan.coefficients[term] * amount
+    return rounded(logistic(log_odds))
+
+
+@njit(cache=True)
+def score_at(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> float:
+    """Score a row at an instant of its day and return health (0-100, to a millionth; NaN = insufficient data).
+
+    Fills `work`: values, sub-scores, weights, contributions, variables and ``score[PICTURE_*]``. Changes no row.
+    """
+    inputs = plan.inputs.shape[0]
+    for which in range(plan.values.shape[0]):
+        work.values[which] = value_at(plan, rows, row, which, at_ms)
+    total = weighted = referenced = 0.0
+    for which in range(inputs):
+        value = work.values[which]
+        weight = 0.0
+        if math.isnan(value):
+            work.subscores[which] = math.nan
+        else:
+            weight = plan.weights[which] * validity(plan, rows, row, which, at_ms)
+            curve = plan.inputs[which, p.INPUT_CURVE]
+            knots = plan.inputs[which, p.INPUT_KNOTS]
+            subscore = interpolate(plan.curve_x, plan.curve_y, curve, knots, value)
+            work.subscores[which] = subscore
+            total += weight
+            weighted += weight * subscore
+            referenced += weight * plan.references[which]
+        work.weights[which] = weight
+    work.score[PICTURE_COVERAGE] = rounded(total / plan.constants[p.TOTAL_WEIGHT])
+    health = math.nan
+    if total > 0.0 and work.score[PICTURE_COVERAGE] >= plan.constants[p.MINIMUM_COVERAGE]:
+        health = weighted / total
+    for which in range(plan.variables.shape[0]):
+        if not depends_on_health(plan.variables[which, 0]):
+            work.variables[which] = fill_variable(plan, rows, work, row, which, at_ms, 0.0, 0.0, 0.0)
+        else:
+            work.variables[which] = math.nan
+    baseline = plan.constants[p.BASELINE]
+    if math.isnan(health):
+        for which in range(inputs + 2):
+            work.contributions[which] = 0.0
+    else:
+        unlimited = baseline
+        for which in range(inputs):
+            share = 0.0
+            if work.weights[which] > 0.0:
+                share = work.weights[which] * (work.subscores[which] - plan.references[which]) / total
+            work.contributions[which] = share
+            unlimited += share
+        work.contributions[inputs] = referenced / total - baseline
+        unlimited += work.contributions[inputs]
+        health = rounded(apply_limits(plan, rows, work, row, at_ms, health))
+        work.contributions[inputs + 1] = health - unlimited
+    work.score[PICTURE_HEALTH] = health
+    work.score[PICTURE_RISK] = propensity_at(plan, rows, work, row, at_ms, 0, health)
+    work.score[PICTURE_EXPANSION] = propensity_at(plan, rows, work, row, at_ms, 1, health)
+    slope = rows.derived[row, SLOPE]
+    acceleration = rows.derived[row, ACCELERATION]
+    work.score[PICTURE_SLOPE] = math.nan if slope == NO_VALUE else slope / MICRO
+    work.score[PICTURE_ACCELERATION] = math.nan if acceleration == NO_VALUE else acceleration / MICRO
+    return health
+
+
+@njit(cache=True)
+def fill_health_variables(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
+    """Fill the variables that depend on health and band, after `score_at` and the band's move."""
+    health = work.score[PICTURE_HEALTH]
+    for which in range(plan.variables.shape[0]):
+        if depends_on_health(plan.variables[which, 0]):
+            work.variables[which] = fill_variable(
+                plan, rows, work, row, which, at_ms, health, work.score[PICTURE_RISK], work.score[PICTURE_EXPANSION]
+            )
+
+
+@njit(cache=True)
+def score_bounds(plan: Plan, rows: Rows, work: Work, row: int, start_ms: int, end_ms: int) -> bool:
+    """Fill the limits of values, sub-scores and the variables that do not depend on health, over ``[start, end]``.
+
+    Returns
+    -------
+    bool
+        False where the account may gain or lose "insufficient data" in between: then nothing can be said.
+        ``stack_low[0]`` and ``stack_high[0]`` hold the limits of health before overrides (NaN = insufficient).
+    """
+    total_low = total_high = weighted_low = weighted_high = 0.0
+    for which in range(plan.values.shape[0]):
+        low, high = value_bounds(plan, rows, row, which, start_ms, end_ms)
+        work.values_low[which] = low
+        work.values_high[which] = high
+    for which in range(plan.inputs.shape[0]):
+        low = work.values_low[which]
+        if math.isnan(low):
+            work.subscores_low[which] = math.nan
+            work.subscores_high[which] = math.nan
+            continue
+        curve = plan.inputs[which, p.INPUT_CURVE]
+        knots = plan.inputs[which, p.INPUT_KNOTS]
+        least, most = interpolate_range(plan.curve_x, plan.curve_y, curve, knots, low, work.values_high[which])
+        work.subscores_low[which] = least
+        work.subscores_high[which] = most
+        weight_high = plan.weights[which] * validity(plan, rows, row, which, start_ms)
+        weight_low = plan.weights[which] * validity(plan, rows, row, which, end_ms)
+        total_low += weight_low
+        total_high += weight_high
+        weighted_low += weight_low * least
+        weighted_high += weight_high * most
+    scale = plan.constants[p.TOTAL_WEIGHT]
+    covered_low = total_low > 0.0 and rounded(total_low / scale) >= plan.constants[p.MINIMUM_COVERAGE]
+    covered_high = total_high > 0.0 and rounded(total_high / scale) >= plan.constants[p.MINIMUM_COVERAGE]
+    if covered_low != covered_high:
+        return False
+    work.stack_low[0] = math.nan
+    work.stack_high[0] = math.nan
+    if covered_low:
+        work.stack_low[0] = max(weighted_low / total_high, 0.0)
+        work.stack_high[0] = min(weighted_high / total_low, 100.0)
+    for which in range(plan.variables.shape[0]):
+        kind = plan.variables[which, 0]
+        target = plan.variables[which, 1]
+        if kind == p.VARIABLE_VALUE:
+            work.variables_low[which] = work.values_low[target]
+            work.variables_high[which] = work.values_high[target]
+        elif kind == p.VARIABLE_SUBSCORE:
+            work.variables_low[which] = work.subscores_low[target]
+            work.variables_high[which] = work.subscores_high[target]
+        elif kind == p.VARIABLE_COVERAGE:
+            work.variables_low[which] = rounded(total_low / scale)
+            work.variables_high[which] = rounded(total_high / scale)
+        elif not depends_on_health(kind):
+            first = fill_variable(plan, rows, work, row, which, start_ms, 0.0, 0.0, 0.0)
+            last = fill_variable(plan, rows, work, row, which, end_ms, 0.0, 0.0, 0.0)
+            work.variables_low[which] = min(first, last)
+            work.variables_high[which] = max(first, last)
+        else:
+            work.variables_low[which] = math.nan
+            work.variables_high[which] = math.nan
+    return True
+
+
+@njit(cache=True)
+def limit_bounds(
+    plan: Plan, rows: Rows, work: Work, row: int, start_ms: int, low: float, high: float
+) -> tuple[bool, float, float]:
+    """Return whether overrides stay as they are from `start` on, and the limits of health after them."""
+    for pass_caps in range(2):
+        for which in range(plan.overrides.shape[0]):
+            limit = plan.limits[which, pass_caps]
+            if math.isnan(limit):
+                continue
+            verdict = holds_within(
+                plan.opcodes,
+                plan.operands,
+                plan.overrides[which, p.OVERRIDE_PROGRAM],
+                plan.overrides[which, p.OVERRIDE_LENGTH],
+                work.variables_low,
+                work.variables_high,
+                work.stack_low,
+                work.stack_high,
+            )
+            was_true = rows.ints[row, plan.offsets[p.OFFSET_OVERRIDES] + which] != 0
+            if verdict < 0 or (verdict == 1) != was_true:
+                return False, low, high
+            if override_stands(plan, rows, row, which, verdict == 1, start_ms):
+                low = min(low, limit) if pass_caps == 1 else max(low, limit)
+                high = min(high, limit) if pass_caps == 1 else max(high, limit)
+    if rows.ints[row, MANUAL_HEALTH] != NO_VALUE and start_ms < rows.ints[row, MANUAL_UNTIL]:
+        low = high = rows.ints[row, MANUAL_HEALTH] / MICRO
+    return True, low, high
+
+
+@njit(cache=True)
+def propensity_bounds(
+    plan: Plan, rows: Rows, work: Work, row: int, start_ms: int, end_ms: int, which: int, low: float, high: float
+) -> tuple[float, float]:
+    """Return the limits of risk (0) or expansion (1) given those of health; every term is monotone within the day."""
+    if math.isnan(low):
+        return math.nan, math.nan
+    least = most = plan.intercepts[which]
+    for term in range(plan.term_start[which], plan.term_start[which + 1]):
+        kind = plan.terms[term, 0]
+        target = plan.terms[term, 1]
+        if kind == p.TERM_HEALTH:
+            first = (low - plan.constants[p.BASELINE]) / 100.0
+            last = (high - plan.constants[p.BASELINE]) / 100.0
+        elif kind == p.TERM_INPUT:
+            first = last = 0.0
+            if not math.isnan(work.subscores_low[target]) and validity(plan, rows, row, target, start_ms) > 0.0:
+                first = (work.subscores_low[target] - plan.references[target]) / 100.0
+                last = (work.subscores_high[target] - plan.references[target]) / 100.0
+                if validity(plan, rows, row, target, end_ms) == 0.0:
+                    first = min(first, 0.0)
+                    last = max(last, 0.0)
+        elif kind == p.TERM_COVERAGE:
+            first = -1.0
+            last = 0.0
+        else:
+            first = term_scale(plan, rows, row, term, start_ms)
+            last = term_scale(plan, rows, row, term, end_ms)
+            if kind == p.TERM_RENEWAL_NEAR and start_ms <= rows.ints[row, RENEWAL_AT] <= end_ms:
+                first = 0.0  # rises to 1 on the way, then falls to 0
+                last = 1.0
+        one = plan.coefficients[term] * first
+        other = plan.coefficients[term] * last
+        least += min(one, other)
+        most += max(one, other)
+    return rounded(logistic(least)) - 2.0 / MICRO, rounded(logistic(most)) + 2.0 / MICRO
+
+
+@njit(cache=True)
+def score_many(
+    plan: Plan,
+    rows: Rows,
+    work: Work,
+    chosen: NDArray[np.int64],
+    clock_ms: int,
+    pictures: NDArray[np.float64],
+    at: Ints,
+) -> None:
+    """Score rows as of the clock or their own later time, for output; changes no row.
+
+    Parameters
+    ----------
+    pictures : float64 array [row of `chosen`, as in `Work.pictures`], written but for the contributions before
+    at : int64 array [row of `chosen`], written: the as-of time, ms
+    """
+    for k in range(chosen.size):
+        row = chosen[k]
+        as_of = rows.ints[row, AS_OF]
+        if rows.ints[row, CLOSED] == 0:
+            as_of = max(as_of, clock_ms)
+        at[k] = as_of
+        score_at(plan, rows, work, row, as_of)
+        for j in range(PICTURE_FIXED):
+            pictures[k, j] = work.score[j]
+        place = PICTURE_FIXED
+        for source in (work.values, work.subscores, work.contributions):
+            for j in range(source.size):
+                pictures[k, place + j] = source[j]
+            place += source.size

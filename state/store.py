@@ -1,0 +1,151 @@
+"""The columnar account store of one partition: it gives accounts their row numbers and makes room.
+
+It knows the width of a row and what an empty one looks like, not what its columns mean.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from state.items import index_items
+from state.layout import (
+    AS_OF,
+    BAND,
+    CANDIDATE,
+    CLOSED,
+    DAY,
+    DECAYS,
+    DERIVED_FIXED,
+    DERIVED_SIGNAL,
+    DISTINCT_HEAD,
+    FIRST_AT,
+    FIXED,
+    LAST_AT,
+    NEVER,
+    NO_CLOSE,
+    NO_VALUE,
+    OPEN_HEAD,
+    OPEN_OLDEST,
+    POSITIONS,
+    PUBLISHED_HEALTH,
+    PUBLISHED_REASON,
+    ROW_TOPICS,
+    SEATS,
+    SIGNAL_COLUMNS,
+    TILE_DAYS,
+    TOPICS_SEEN,
+    Layout,
+)
+from state.rows import ITEM, Rows
+
+FIRST_CAPACITY = 256
+
+
+class AccountStore:
+    """Rows of one partition and the names they belong to.
+
+    Parameters
+    ----------
+    layout
+        Widths of the matrices.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.numbers: dict[str, int] = {}
+        self.names: list[str] = []
+        self.profiles: dict[int, bytes] = {}
+        """Row → JSON of the descriptive attributes (name, owner, segment …) that no formula reads."""
+        self._template = _empty_row(layout)
+        self._template_derived = _empty_derived(layout)
+        self.rows = self._allocate(FIRST_CAPACITY, FIRST_CAPACITY)
+        self._fresh(self.rows, 0)
+
+    def __len__(self) -> int:
+        """Return the number of accounts."""
+        return len(self.names)
+
+    def number(self, account: str) -> int:
+        """Return the account's row number, giving it an empty row when it is new. Call `reserve` first."""
+        row = self.numbers.get(account)
+        if row is None:
+            row = self.numbers[account] = len(self.names)
+            self.names.append(account)
+        return row
+
+    def reserve(self, accounts: int, items: int) -> None:
+        """Make room for that many more accounts and items; arrays at least double, so a row costs O(1) in the mean."""
+        rows = self.rows
+        capacity = rows.next_due.size
+        wanted = len(self.names) + accounts
+        item_capacity = rows.items.size
+        wanted_items = int(rows.used[0]) + items
+        if wanted <= capacity and wanted_items <= item_capacity:
+            return
+        new_capacity = capacity if wanted <= capacity else max(2 * capacity, wanted)
+        new_items = item_capacity if wanted_items <= item_capacity else max(2 * item_capacity, wanted_items)
+        bigger = self._allocate(new_capacity, new_items)
+        n = len(self.names)
+        for old, new in zip(rows[:8], bigger[:8], strict=True):
+            new[:n] = old[:n]
+        used = int(rows.used[0])
+        bigger.items[:used] = rows.items[:used]
+        bigger.used[0] = used
+        if new_items == item_capacity:
+            bigger = bigger._replace(slots=rows.slots)
+        else:
+            index_items(bigger)
+        self._fresh(bigger, n)
+        self.rows = bigger
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes the arrays hold, spare room included."""
+        return sum(array.nbytes for array in self.rows)
+
+    def _allocate(self, capacity: int, items: int) -> Rows:
+        layout = self.layout
+        slots = 1 << (2 * items - 1).bit_length()
+        return Rows(
+            ints=np.empty((capacity, layout.int_columns), np.int64),
+            derived=np.empty((capacity, layout.derived_columns), np.int64),
+            decays=np.zeros((capacity, max(layout.decayed, 1) * DECAYS)),
+            narrow=np.zeros((capacity, max(layout.narrow, 1) * TILE_DAYS), np.int32),
+            wide=np.zeros((capacity, max(layout.wide, 1) * TILE_DAYS), np.int64),
+            closes=np.empty((capacity, TILE_DAYS * layout.contributions), np.int16),
+            next_due=np.empty(capacity, np.int64),
+            dirty=np.zeros(capacity, np.uint8),
+            items=np.zeros(items, ITEM),
+            slots=np.full(slots, -1, np.int32),
+            used=np.zeros(1, np.int64),
+        )
+
+    def _fresh(self, rows: Rows, start: int) -> None:
+        rows.ints[start:] = self._template
+        rows.derived[start:] = self._template_derived
+        rows.closes[start:] = NO_CLOSE
+        rows.next_due[start:] = NEVER
+
+
+def _empty_row(layout: Layout) -> NDArray[np.int64]:
+    row = np.zeros(layout.int_columns, np.int64)
+    row[AS_OF] = row[FIRST_AT] = NO_VALUE
+    row[BAND] = row[CANDIDATE] = -1
+    row[PUBLISHED_HEALTH] = NO_VALUE
+    row[PUBLISHED_REASON] = -1
+    row[SEATS:TOPICS_SEEN] = NO_VALUE
+    row[POSITIONS : POSITIONS + ROW_TOPICS] = -1
+    row[CLOSED] = 0
+    for signal in range(layout.signals):
+        start = layout.signal_block + signal * SIGNAL_COLUMNS
+        row[start + LAST_AT] = row[start + LAST_AT + 1] = NO_VALUE
+    assert layout.entry == FIXED
+    return row
+
+
+def _empty_derived(layout: Layout) -> NDArray[np.int64]:
+    row = np.zeros(layout.derived_columns, np.int64)
+    row[DAY] = row[DAY + 1] = row[DAY + 2] = NO_VALUE
+    row[DISTINCT_HEAD] = row[OPEN_HEAD] = -1
+    for signal in range(layout.signals):
+        row[DERIVED_FIXED + signal * DERIVED_SIGNAL + OPEN_OLDEST] = NO_VALUE
+    return row

@@ -1,0 +1,92 @@
+"""Daily tiles: 91 whole-day numbers a signal, and the window sums that follow from them exactly.
+
+A window of w days holds the UTC days ``day - w + 1 .. day``, today included. A tile's place in the ring is its day
+number modulo 91::
+
+    day:      d-90  d-89  ....  d-1   d(today)
+    90 d            |<------------------->|
+    tile ring  kept for late events, all 91
+
+Counts live in 32-bit tiles, sums of quantities and amounts in 64-bit ones. Sums are integers: adding and taking away
+leave no rounding behind, so late and early events give the same state.
+"""
+
+import numpy as np
+from numba import njit
+
+from scoring.plan import PLANE_NARROW, PLANE_WIDE, SIGNAL_DECAY, SIGNAL_PLANE, SIGNAL_SLOT, Plan
+from state.layout import DAY, DECAYS, DERIVED_FIXED, DERIVED_SIGNAL, SUMS, TILE_DAYS, WINDOWS
+from state.rows import Rows
+
+WINDOW_DAYS = np.array([7, 14, 30, 90])
+
+
+@njit(cache=True)
+def tile(plan: Plan, rows: Rows, row: int, signal: int, day: int) -> int:
+    """Return what a signal counted on one UTC day, in its whole units; 0 for a signal without tiles."""
+    plane = plan.signals[signal, SIGNAL_PLANE]
+    place = plan.signals[signal, SIGNAL_SLOT] * TILE_DAYS + day % TILE_DAYS
+    if plane == PLANE_NARROW:
+        return np.int64(rows.narrow[row, place])
+    if plane == PLANE_WIDE:
+        return rows.wide[row, place]
+    return np.int64(0)
+
+
+@njit(cache=True)
+def add_to_tile(plan: Plan, rows: Rows, row: int, signal: int, day: int, amount: int) -> None:
+    """Add to one day's tile and to every window that covers the day. The day lies within the ring. O(1)."""
+    plane = plan.signals[signal, SIGNAL_PLANE]
+    place = plan.signals[signal, SIGNAL_SLOT] * TILE_DAYS + day % TILE_DAYS
+    if plane == PLANE_NARROW:
+        rows.narrow[row, place] += np.int32(amount)
+    else:
+        rows.wide[row, place] += amount
+    age = rows.derived[row, DAY] - day
+    base = DERIVED_FIXED + signal * DERIVED_SIGNAL + SUMS
+    for window in range(WINDOWS):
+        if age < WINDOW_DAYS[window]:
+            rows.derived[row, base + window] += amount
+    if age > 0 and plan.signals[signal, SIGNAL_DECAY] >= 0:
+        decay_sealed(plan, rows, row, signal)
+
+
+@njit(cache=True)
+def decay_sealed(plan: Plan, rows: Rows, row: int, signal: int) -> None:
+    """Make the decayed sums of the sealed days again, oldest day first: a fixed order, so a fixed last bit. O(90)."""
+    slot = plan.signals[signal, SIGNAL_DECAY] * DECAYS
+    day = rows.derived[row, DAY]
+    fast = middle = slow = 0.0
+    if rows.derived[row, DERIVED_FIXED + signal * DERIVED_SIGNAL + SUMS + WINDOWS - 1] != 0:
+        for age in range(TILE_DAYS - 1, 0, -1):
+            amount = tile(plan, rows, row, signal, day - age)
+            if amount != 0:
+                fast += amount * plan.decay_power[0, age]
+                middle += amount * plan.decay_power[1, age]
+                slow += amount * plan.decay_power[2, age]
+    rows.decays[row, slot] = fast
+    rows.decays[row, slot + 1] = middle
+    rows.decays[row, slot + 2] = slow
+
+
+@njit(cache=True)
+def roll_day(plan: Plan, rows: Rows, row: int) -> None:
+    """Seal today and open the next UTC day: the oldest tile falls out, sums lose the day that leaves their window."""
+    day = rows.derived[row, DAY] + 1
+    rows.derived[row, DAY] = day
+    for signal in range(plan.signals.shape[0]):
+        plane = plan.signals[signal, SIGNAL_PLANE]
+        base = DERIVED_FIXED + signal * DERIVED_SIGNAL + SUMS
+        # Nothing in 90 days: the sums are all 0, and so is every tile but perhaps the one that leaves the ring.
+        if plane != PLANE_NARROW and plane != PLANE_WIDE:
+            continue
+        if rows.derived[row, base + WINDOWS - 1] != 0:
+            for window in range(WINDOWS):
+                rows.derived[row, base + window] -= tile(plan, rows, row, signal, day - WINDOW_DAYS[window])
+        place = plan.signals[signal, SIGNAL_SLOT] * TILE_DAYS + day % TILE_DAYS
+        if plane == PLANE_NARROW:
+            rows.narrow[row, place] = 0
+        else:
+            rows.wide[row, place] = 0
+        if plan.signals[signal, SIGNAL_DECAY] >= 0:
+            decay_sealed(plan, rows, row, signal)

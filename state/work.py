@@ -1,0 +1,102 @@
+"""Scratch room and output of the kernel: reused at every evaluation, so that the hot path allocates nothing."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scoring.plan import Plan
+from state.layout import ROW_TOPICS, Layout
+
+# Columns of `moves`: one line per announced change of a rule's state.
+MOVE_ROW = 0
+MOVE_RULE = 1
+MOVE_STATE = 2
+MOVE_AT = 3
+MOVE_EPISODE = 4
+MOVE_SEQUENCE = 5
+MOVE_FROM_BAND = 6
+MOVE_TO_BAND = 7
+MOVE_BEFORE_DAYS = 8
+MOVE_RESOLUTION = 9
+MOVE_POSITIONS = 10
+MOVE_COLUMNS = MOVE_POSITIONS + ROW_TOPICS
+
+RESOLUTION_CONDITION = 0
+RESOLUTION_CLOSED = 1
+RESOLUTION_COMMAND = 2
+
+# Columns of the fixed part of `pictures`, the score as it stood at a move; then values, sub-scores, contributions, before.
+PICTURE_HEALTH = 0
+PICTURE_RISK = 1
+PICTURE_EXPANSION = 2
+PICTURE_COVERAGE = 3
+PICTURE_SLOPE = 4
+PICTURE_ACCELERATION = 5
+PICTURE_FIXED = 6
+
+# Places of `counts`.
+COUNT_MOVES = 0
+COUNT_SKIPPED = 1
+COUNT_EVALUATIONS = 2
+COUNT_BAND_CHANGES = 3
+COUNT_UNTRACKED = 4
+COUNTS = 5
+
+STACK = 32
+
+
+class Work(NamedTuple):
+    """Scratch and output arrays.
+
+    ``values[value]``, ``subscores[input]``, ``contributions[input, then missing data, then override and clamp]``,
+    ``variables[variable]`` and their ``_low``/``_high`` limits; ``score[PICTURE_*]``; ``stack``s of the rule machine;
+    ``moves[line, MOVE_*]`` and ``pictures[line, …]``, the first ``counts[COUNT_MOVES]`` lines in use;
+    ``expired[event]`` 1 where an event of the chunk lies too far in the past.
+    """
+
+    values: NDArray[np.float64]
+    values_low: NDArray[np.float64]
+    values_high: NDArray[np.float64]
+    subscores: NDArray[np.float64]
+    subscores_low: NDArray[np.float64]
+    subscores_high: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    contributions: NDArray[np.float64]
+    variables: NDArray[np.float64]
+    variables_low: NDArray[np.float64]
+    variables_high: NDArray[np.float64]
+    score: NDArray[np.float64]
+    stack_low: NDArray[np.float64]
+    stack_high: NDArray[np.float64]
+    closes: NDArray[np.float64]
+    moves: NDArray[np.int64]
+    pictures: NDArray[np.float64]
+    counts: NDArray[np.int64]
+
+
+def make_work(plan: Plan, layout: Layout, lines: int = 4096) -> Work:
+    """Return empty scratch for a model; `lines` moves fit before the caller must take them away."""
+    values = plan.values.shape[0]
+    inputs = layout.inputs
+    picture = PICTURE_FIXED + values + inputs + 2 * layout.contributions
+    return Work(
+        values=np.full(values, np.nan),
+        values_low=np.full(values, np.nan),
+        values_high=np.full(values, np.nan),
+        subscores=np.zeros(inputs),
+        subscores_low=np.zeros(inputs),
+        subscores_high=np.zeros(inputs),
+        weights=np.zeros(inputs),
+        contributions=np.zeros(layout.contributions),
+        variables=np.full(max(plan.variables.shape[0], 1), np.nan),
+        variables_low=np.full(max(plan.variables.shape[0], 1), np.nan),
+        variables_high=np.full(max(plan.variables.shape[0], 1), np.nan),
+        score=np.full(PICTURE_FIXED, np.nan),
+        stack_low=np.zeros(STACK),
+        stack_high=np.zeros(STACK),
+        closes=np.full(2 * 14, np.nan),
+        moves=np.zeros((lines, MOVE_COLUMNS), np.int64),
+        pictures=np.zeros((lines, picture)),
+        counts=np.zeros(COUNTS, np.int64),
+    )
