@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring.parse import parse
-from scoring.presets import load_model
+from scoring.presets import load_model, preset_names
 from tests.scoring.model_files import SMALL, small
 
 
@@ -124,6 +124,10 @@ def test_event_names_are_a_set():
     assert len({parse(tomllib.loads(text)).fingerprint for text in texts}) == 1
 
 
-def test_presets_fingerprint_is_recorded():
-    """Whoever changes the preset's meaning sees it here, and raises its version once it is released."""
-    assert load_model("saas-renewal").fingerprint == "a3393bd9a21938f0"
+def test_presets_fingerprints_are_recorded():
+    """Whoever changes a preset's meaning sees it here, and raises its version once it is released."""
+    assert {name: load_model(name).fingerprint for name in preset_names()} == {
+        "b2b-lifecycle": "166fd2de4a6b9118",
+        "ecommerce-rfm": "0ce839c9cedcc75f",
+        "saas-renewal": "3241778fee1c3e86",
+    }

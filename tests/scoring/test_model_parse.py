@@ -125,6 +125,10 @@ LINES = {
         ("rules.0.playbook", "rescu"),
         "m.toml $.rules[0].playbook: expected a declared playbook, got 'rescu' — did you mean 'rescue'?",
     ),
+    "rule named like a band's alert": (
+        ("rules.0.name", "band-red"),
+        "m.toml $.rules[0].name: expected a name that no band's own alert has, got 'band-red' — rename it",
+    ),
     "rule condition": (
         ("rules.0.when", "eta(read) < 3"),
         "m.toml $.rules[0].when: expected eta(…) of one of red, yellow, got 'eta(read)' — did you mean 'red'?",
