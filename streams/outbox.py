@@ -10,8 +10,9 @@ from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import OffsetAndMetadata
 
+from state.murmur2 import partition_of
+from streams import topics
 from streams.halt import Refusal
-from streams.partitions import partition_of
 from streams.settings import Settings
 from streams.topics import CONNECT_SECONDS, MIB, unreachable
 
@@ -71,11 +72,7 @@ class Outbox:
 
     async def open(self, topic: str) -> None:
         """Learn how many partitions `topic` (name in Kafka) has; raise Refusal when it does not exist."""
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                self._n_partitions[topic] = len(await self._producer.partitions_for(topic))
-        except (KafkaError, OSError) as error:
-            raise Refusal(f"{topic}: no such topic in Kafka — run `bellwether topics create`") from error
+        self._n_partitions[topic] = len(await topics.partitions(self._settings, topic))
 
     async def add(
         self,

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
+from streams import topics
 from streams.halt import Refusal
 from streams.settings import Settings
 from streams.topics import CONNECT_SECONDS, POLL_SECONDS, admin, unreachable
@@ -24,11 +25,7 @@ async def read_all(settings: Settings, topic: str) -> AsyncIterator[ConsumerReco
     Refusal
         No broker answers, there is no such topic, or its end is not reached.
     """
-    async with admin(settings) as client:
-        (described,) = await client.describe_topics([topic])
-    if described["error_code"]:
-        raise Refusal(f"{topic}: no such topic in Kafka — run `bellwether topics create`")
-    numbers = sorted(partition["partition"] for partition in described["partitions"])
+    numbers = await topics.partitions(settings, topic)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka,
         isolation_level="read_committed",

@@ -170,6 +170,21 @@ async def admin(settings: Settings, seconds: float = CONNECT_SECONDS) -> AsyncIt
         await client.close()
 
 
+async def partitions(settings: Settings, name: str) -> list[int]:
+    """Return the partition numbers of the topic called `name` in Kafka, from 0.
+
+    Raises
+    ------
+    Refusal
+        No broker answers, or there is no such topic.
+    """
+    async with admin(settings) as client:
+        (described,) = await client.describe_topics([name])
+    if described["error_code"]:
+        raise Refusal(f"{name}: no such topic in Kafka — run `bellwether topics create`")
+    return sorted(partition["partition"] for partition in described["partitions"])
+
+
 async def create(settings: Settings) -> list[str]:
     """Create the topics that are missing, wait until each partition has a leader; return the names of the new ones.
 

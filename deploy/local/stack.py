@@ -103,6 +103,8 @@ class Stack:
             self._declare()
             for server in self._servers():
                 server.launch()
+            if self._detached:
+                self._release()  # from now on only the servers hold it
             for server in self._servers():
                 server.wait_ready(START_SECONDS)
         except BaseException:  # Ctrl-C included
@@ -116,9 +118,7 @@ class Stack:
                 server.signal(signal.SIGTERM)  # all at once, then wait: the last of several controllers has no quorum
         for server in reversed(self._servers()):
             server.stop() if self._directory is not None else server.kill()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        self._release()
         if self._directory is None and self.folder != Path():
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -130,6 +130,11 @@ class Stack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _release(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def _servers(self) -> list[Server]:
         return [*self.brokers, *([self.redis] if self.redis else [])]
