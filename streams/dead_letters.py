@@ -103,6 +103,26 @@ async def replay(
     again
         Send also those that an earlier replay sent.
     """
+    if dry_run:
+        return (await _select(settings, reason, again=again))[0]
+    # Opened before anything is read: that waits until an earlier replay's transaction has ended in full, so that what
+    # it remembered can be seen, and fences one that still runs.
+    async with Outbox(settings, transactional_id=_group(settings)) as outbox:
+        outcome, letters, known = await _select(settings, reason, again=again)
+        if letters:
+            await _send(settings, outbox, letters)
+            name = settings.topic("dead-letters")
+            advanced = _advanced(known, letters, reason).items()
+            offsets = {
+                TopicPartition(name, partition): OffsetAndMetadata(0, json.dumps(seen)) for partition, seen in advanced
+            }
+            await outbox.commit(offsets, _group(settings))
+    return outcome
+
+
+async def _select(
+    settings: Settings, reason: str | None, *, again: bool
+) -> tuple[Replay, list[DeadLetter], dict[int, dict[str, int]]]:
     known = await _remembered(settings)
     outcome, letters = Replay(Counter()), []
     for letter in await find(settings, reason):
@@ -114,25 +134,16 @@ async def replay(
         else:
             letters.append(letter)
             outcome.sent[letter.reason] += 1
-    if letters and not dry_run:
-        await _send(settings, letters, _advanced(known, letters, reason))
-    return outcome
+    return outcome, letters, known
 
 
-async def _send(settings: Settings, letters: list[DeadLetter], known: Mapping[int, Mapping[str, int]]) -> None:
-    group = _group(settings)
-    async with Outbox(settings, transactional_id=group) as outbox:
-        for topic in sorted({letter.topic for letter in letters}):
-            await outbox.open(settings.topic(topic))
-        for letter in letters:
-            headers = [(name, value) for name, value in letter.record.headers if not name.startswith("bw_")]
-            # Time now: the original record's is not kept, and a rejection as FUTURE is judged against it.
-            await outbox.add(settings.topic(letter.topic), letter.record.key, letter.record.value, None, headers)
-        name = settings.topic("dead-letters")
-        offsets = {
-            TopicPartition(name, partition): OffsetAndMetadata(0, json.dumps(seen)) for partition, seen in known.items()
-        }
-        await outbox.commit(offsets, group)
+async def _send(settings: Settings, outbox: Outbox, letters: list[DeadLetter]) -> None:
+    for topic in sorted({letter.topic for letter in letters}):
+        await outbox.open(settings.topic(topic))
+    for letter in letters:
+        headers = [(name, value) for name, value in letter.record.headers if not name.startswith("bw_")]
+        # Time now: the original record's is not kept, and a rejection as FUTURE is judged against it.
+        await outbox.add(settings.topic(letter.topic), letter.record.key, letter.record.value, None, headers)
 
 
 def _advanced(

@@ -17,6 +17,7 @@ from streams.settings import Settings
 from streams.topics import CONNECT_SECONDS, MIB, unreachable
 
 BATCH_BYTES = 256 * 1024
+TRANSACTION_MS = 900_000  # the longest that brokers allow by default; millions of records take minutes
 BATCHES_IN_FLIGHT = 32  # 8 MiB at most in memory
 
 
@@ -39,6 +40,7 @@ class Outbox:
         self._producer = AIOKafkaProducer(
             bootstrap_servers=settings.kafka,
             transactional_id=transactional_id,
+            transaction_timeout_ms=TRANSACTION_MS,
             enable_idempotence=True,  # a retried batch must not become two
             max_batch_size=BATCH_BYTES,
             max_request_size=4 * MIB,

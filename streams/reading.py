@@ -15,6 +15,9 @@ from streams.topics import CONNECT_SECONDS, POLL_SECONDS, admin, unreachable
 
 STALL_SECONDS = 30
 """Without any progress for this long the read is given up."""
+OPEN_SECONDS = 2
+"""How long records of unfinished transactions are waited for: a commit returns some milliseconds before its records may
+be read, while the transaction of a process that died stays open for a minute and holds nothing that was committed."""
 
 
 async def read_all(settings: Settings, topic: str) -> AsyncIterator[ConsumerRecord]:
@@ -41,10 +44,11 @@ async def read_all(settings: Settings, topic: str) -> AsyncIterator[ConsumerReco
             raise unreachable(settings) from error
         partitions = [TopicPartition(topic, partition) for partition in numbers]
         consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
+        stable = await consumer.end_offsets(partitions)
+        ends = await _written_ends(settings, partitions)
         for partition, start in (await consumer.beginning_offsets(partitions)).items():
             consumer.seek(partition, start)
-        async for record in _until(consumer, ends):
+        async for record in _until(consumer, stable, ends):
             yield record
     finally:
         await consumer.stop()
@@ -68,19 +72,29 @@ async def committed(settings: Settings, group: str) -> dict[TopicPartition, Offs
             await asyncio.sleep(POLL_SECONDS)
 
 
-async def _until(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> AsyncIterator[ConsumerRecord]:
-    positions: dict[TopicPartition, int] = {}
+async def _written_ends(settings: Settings, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+    async with AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False) as consumer:
+        return dict(await consumer.end_offsets(partitions))
+
+
+async def _until(
+    consumer: AIOKafkaConsumer, stable: dict[TopicPartition, int], ends: dict[TopicPartition, int]
+) -> AsyncIterator[ConsumerRecord]:
+    """Yield records up to `ends`; those from `stable` on belonged to open transactions when the read began."""
+    positions = dict.fromkeys(ends, 0)
     progressed = time.monotonic()
-    while any(positions.get(partition, 0) < end for partition, end in ends.items()):
+    while any(positions[partition] < end for partition, end in ends.items()):
         for partition, records in (await consumer.getmany(timeout_ms=200)).items():
             for record in records:
                 if record.offset < ends[partition]:
                     yield record
         # The position also passes what is never delivered: aborted records and transaction markers.
         before, positions = positions, {partition: await consumer.position(partition) for partition in ends}
-        if positions != before:
-            progressed = time.monotonic()
-        elif time.monotonic() - progressed > STALL_SECONDS:
-            raise Refusal(
-                f"{next(iter(ends)).topic}: its end is not reached — see that every broker runs, then try again"
-            )
+        idle_seconds = 0.0 if positions != before else time.monotonic() - progressed
+        progressed = time.monotonic() - idle_seconds
+        is_stable = all(positions[partition] >= end for partition, end in stable.items())
+        if is_stable and idle_seconds > OPEN_SECONDS:
+            return
+        if idle_seconds > STALL_SECONDS:
+            topic = next(iter(ends)).topic
+            raise Refusal(f"{topic}: its end is not reached — see that every broker runs, then try again")
