@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 from streams.halt import FAILED, Refusal
+from streams.kernel_cache import use_kernel_cache
 from streams.settings import Settings, SettingsError
 
 __all__ = ["COMMANDS", "main"]
@@ -26,6 +27,7 @@ COMMANDS = {
     "up": "start Kafka and Redis on this machine",
     "down": "stop what `up` started",
     "worker": "score accounts while their events arrive",
+    "warm": "compile the kernel ahead of the first worker",
     "serve": "the query API and the live page",
     "topics": "create the topics, or check them",
     "produce": "send events from files into the topics",
@@ -57,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Wrong usage and `--help` leave through SystemExit, as argparse does.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    use_kernel_cache(os.environ)
     parser, command = _parser(given)
     options = parser.parse_args(given)
     try:

@@ -1,0 +1,55 @@
+"""Runs every compiled function once on a toy partition, so that the kernel is compiled, or loaded, before events wait."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from scoring.compile import Compiled
+from state.decode import warm as warm_decoding
+from state.layout import DAY_MS, HOUR_MS
+from state.moments import rfc3339
+from state.partition import Partition
+
+START_MS = 20_454 * DAY_MS + 5 * HOUR_MS
+
+
+class _Record(NamedTuple):
+    offset: int
+    timestamp: int
+    value: bytes
+    key: bytes = b"warm"
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+def warm(compiled: Compiled) -> Iterator[str]:
+    """Compile step by step; yields what comes next, for a progress line."""
+    yield "decoding"
+    warm_decoding()
+    partition = Partition(0, 1, compiled)
+    at = rfc3339(START_MS)
+    stamp = f'"account_id":"warm","occurred_at":"{at}"'
+    yield "applying events"
+    bodies = {
+        "usage": f'{{"id":"1",{stamp},"event":"login","user_id":"u"}}',
+        "billing": f'{{"id":"2",{stamp},"event":"invoice_issued","invoice_id":"i","amount":1,"due_at":"{at}"}}',
+        "support": f'{{"id":"3",{stamp},"event":"ticket_opened","ticket_id":"t","severity":"high"}}',
+        "engagement": f'{{"id":"4",{stamp},"event":"meeting_held"}}',
+        "accounts": f'{{{stamp},"owner":"o"}}',
+        "commands": f'{{"id":"5",{stamp},"command":"resolve","alert_id":"none"}}',
+    }
+    for topic, body in bodies.items():
+        partition.apply(topic, [_Record(0, START_MS, body.encode())])
+    yield "sweeping"
+    tick = f'{{"as_of_ms":{START_MS + 2 * DAY_MS},"ends":{{}}}}'
+    partition.apply("ticks", [_Record(0, START_MS, tick.encode())])
+    partition.sweep(1)
+    churned = f'{{"id":"6",{stamp},"outcome":"churned"}}'
+    partition.apply("outcomes", [_Record(0, START_MS, churned.encode())])
+    yield "writing and restoring rows"
+    flush = partition.take_flush()
+    assert flush is not None
+    partition.row_bytes("warm")
+    restored = Partition(0, 1, compiled)
+    for message in flush.changelog:
+        assert message.key is not None
+        restored.load(message.key, message.value)
+    restored.finish_load()
