@@ -10,6 +10,7 @@ as soon as everything fetched before it is applied, whatever was fetched since.
     billing  [2 8                            (usage has more in its log: wait for it) · usage 9 ...
 """
 
+from bisect import insort
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -141,27 +142,41 @@ class Inbox:
             return first.chunk.records[first.index].offset
         return self._end.get(topic, -1)
 
-    def take(self, max_records: int, now: float) -> Run | None:
-        """Return the next run of at most ``max_records`` (>= 1), or None when there is none or it must wait.
+    def take(self, max_records: int, now: float) -> list[Run]:
+        """Return the next runs, together at most ``max_records`` (>= 1); none when there are none or they must wait.
 
-        ``now`` is any steady clock in seconds; ``retry_at`` tells when waiting ends if nothing arrives before.
+        A tick ends what is returned. ``now`` is any steady clock in seconds; ``retry_at`` tells when waiting ends if
+        nothing arrives before.
         """
-        heads = [held[0] for held in self._held.values() if held]
-        if not heads:
-            self._waiting_since = None
-            return None
-        if self._must_wait(heads, now):
-            return None
-        tick = self._due_tick(heads)
-        if tick is not None:
-            return self._cut(tick, tick.index + 1)
-        events = [head for head in heads if head.chunk.topic != TICKS]
-        first = min(events, key=self._key)
-        stop = min(first.index + max_records, len(first.chunk.records))
-        if len(events) > 1:
-            limit = min(self._key(head) for head in events if head is not first)
-            stop = self._reach(first, stop, limit)
-        return self._cut(first, stop)
+        runs: list[Run] = []
+        left = max_records
+        while left > 0:
+            heads = [held[0] for held in self._held.values() if held]
+            if not heads or self._must_wait(heads, now):
+                break
+            tick = self._due_tick(heads)
+            if tick is not None:
+                runs.append(self._cut(tick, tick.index + 1))
+                break
+            left -= self._merge([head for head in heads if head.chunk.topic != TICKS], left, runs)
+        return runs
+
+    def _merge(self, heads: Sequence[_Held], max_records: int, runs: list[Run]) -> int:
+        """Append runs in order until a chunk is used up or ``max_records`` are taken; return how many were."""
+        queue = sorted((*self._key(head), head) for head in heads)
+        left = max_records
+        while left > 0:
+            _, rank, first = queue.pop(0)
+            stop = min(first.index + left, len(first.chunk.records))
+            if queue:
+                limit_ms, limit_rank, _ = queue[0]
+                stop = _reach(first, stop, limit_ms if rank < limit_rank else limit_ms - 1)
+            left -= stop - first.index
+            runs.append(self._cut(first, stop))
+            if stop == len(first.chunk.records):
+                break  # whether to wait for more of this topic, or a tick is due, is decided anew
+            insort(queue, (*self._key(first), first))
+        return max_records - left
 
     @property
     def retry_at(self) -> float | None:
@@ -197,16 +212,6 @@ class Inbox:
     def _key(self, head: _Held) -> tuple[int, int]:
         return head.chunk.records[head.index].timestamp, self._rank[head.chunk.topic]
 
-    def _reach(self, head: _Held, stop: int, limit: tuple[int, int]) -> int:
-        """Return how far the head may go before another topic's record is earlier."""
-        limit_ms, limit_rank = limit
-        last_ms = limit_ms if self._rank[head.chunk.topic] < limit_rank else limit_ms - 1
-        records = head.chunk.records
-        for index in range(head.index + 1, stop):
-            if records[index].timestamp > last_ms:
-                return index
-        return stop
-
     def _cut(self, head: _Held, stop: int) -> Run:
         chunk, start = head.chunk, head.index
         if stop == len(chunk.records):
@@ -214,3 +219,12 @@ class Inbox:
             return Run(chunk.topic, chunk.records if start == 0 else chunk.records[start:])
         head.index = stop
         return Run(chunk.topic, chunk.records[start:stop])
+
+
+def _reach(head: _Held, stop: int, last_ms: int) -> int:
+    """Return the first index from the head's next on whose record is later than ``last_ms``, at most ``stop``."""
+    records = head.chunk.records
+    for index in range(head.index + 1, stop):
+        if records[index].timestamp > last_ms:
+            return index
+    return stop

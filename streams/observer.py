@@ -1,13 +1,16 @@
 """What the shell tells whoever measures it. The default listens to nothing."""
 
+from collections.abc import Sequence
+
 from state.flush import Flush
+from streams.merge import Run
 
 
 class Observer:
     """Receives what happens in the worker; each method does nothing until a subclass counts."""
 
-    def chunk_applied(self, topic: str, records: int, seconds: float) -> None:
-        """Take note that a run of records of one topic was applied, sweeps it caused included."""
+    def applied(self, runs: Sequence[Run], seconds: float) -> None:
+        """Take note that runs (topic, records) of a partition were applied, with the sweep they caused."""
 
     def chunk_dropped(self, topic: str, records: int) -> None:
         """Take note that records fetched under a former assignment were thrown away; they are read again."""

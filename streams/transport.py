@@ -79,6 +79,8 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
             for tp in fetcher._records
             if tp in active and tp.topic in names and tp in assignment.tps
         }
+        for tp in states:
+            _keep_parsed_records(fetcher._records[tp])
         before = {tp: state.position for tp, state in states.items() if state.has_valid_position}
         found = dict(await fetcher.fetched_records(active, timeout=0))
         for tp, start in before.items():
@@ -151,6 +153,20 @@ class ChunkSchema(faust.Schema):
             return faust.Event(app, None, message.value, None, message)
 
         return decode
+
+
+def _keep_parsed_records(result: Any) -> None:
+    """Have a fetch result hand out its records as parsed.
+
+    aiokafka copies each into a frozen dataclass of twelve fields, half of the cost of fetching; nobody here needs it.
+    """
+    parsed = getattr(result, "_partition_records", None)  # an error in place of a result has none
+    if parsed is not None:
+        parsed._consumer_record = _as_parsed
+
+
+def _as_parsed(_tp: Any, record: Any) -> Any:
+    return record
 
 
 def _stamped(found: Mapping[Any, Any], generation: int) -> dict[Any, list[Any]]:

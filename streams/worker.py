@@ -1,6 +1,7 @@
 """Runs the app under Faust's own worker: checks first, one sentence when it cannot start, SIGTERM ends it cleanly."""
 
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import Callable
@@ -61,9 +62,11 @@ def run(settings: Settings, new_fold: Callable[[int], Fold], observer: Observer 
         print(refusal, file=sys.stderr)
         return refusal.code
     _use_uvloop()
+    _collect_seldom()
     _quieten(settings.log_level)
     app = build(settings, new_fold, observer)
     worker = app.Worker(loglevel=settings.log_level, quiet=True, redirect_stdouts=False, loop=asyncio.new_event_loop())
+    worker.spinner = None  # it draws on a terminal; our lines go to a log
     try:
         worker.execute_from_commandline()
     except SystemExit as end:
@@ -76,6 +79,17 @@ def _quieten(level: str) -> None:
     if level != "DEBUG":
         for name in ("faust", "mode", "aiokafka"):
             logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _collect_seldom() -> None:
+    """Let Python's cycle collector run seldom.
+
+    Records come and go by the hundred thousand and form no cycles; at its default pace the collector looks through
+    them again and again, half of the cost of an event here. Whatever was imported is never looked at again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 50)
 
 
 def _use_uvloop() -> None:

@@ -5,6 +5,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 
 import orjson
@@ -14,6 +15,7 @@ from streams.ports import Record
 
 META = b"\x00meta"
 EVERY = 10
+LOAD_SECONDS = float(os.environ.get("COUNTING_LOAD_SECONDS", "0"))
 
 
 class CountingFold:
@@ -71,7 +73,8 @@ class CountingFold:
         return flush
 
     def load(self, key: bytes, value: bytes | None) -> None:
-        """Take a changelog record."""
+        """Take a changelog record, slowly when COUNTING_LOAD_SECONDS says how slowly."""
+        time.sleep(LOAD_SECONDS)
         assert value is not None
         if key == META:
             meta: Mapping[str, object] = orjson.loads(value)

@@ -8,6 +8,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
+from aiokafka.protocol.group import LeaveGroupRequest
 
 from streams.app import INPUT_TOPICS
 from streams.settings import Settings
@@ -70,6 +71,20 @@ async def is_consumed(settings: Settings, topics: Mapping[str, int]) -> bool:
     for tp, meta in offsets.items():
         committed[tp.topic] += meta.offset
     return all(committed[settings.topic(name)] >= count for name, count in topics.items())
+
+
+async def evict_members(settings: Settings) -> None:
+    """Make every member of the group leave it, as the dead ones do when their sessions end, without waiting for that."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await admin.start()
+    try:
+        coordinator = await admin.find_coordinator(settings.app_id)
+        for answer in await admin.describe_consumer_groups([settings.app_id]):
+            for group in answer.groups:
+                for member in group[5]:
+                    await admin._send_request(LeaveGroupRequest(settings.app_id, member[0]), coordinator)
+    finally:
+        await admin.close()
 
 
 async def recount(settings: Settings) -> Recount:

@@ -58,7 +58,8 @@ async def until(condition: Callable[[], Awaitable[bool]], workers: Workers, seco
 async def trouble(settings: Settings, workers: Workers, load: Load, seed: int, kills: int, freezes: int) -> None:
     """Kill and freeze workers while the load runs; every fault lands while work remains."""
     chance = random.Random(seed)
-    for fault in chance.sample(["kill"] * kills + ["freeze"] * freezes, kills + freezes):
+    faults = chance.sample(["kill"] * (kills - 1) + ["freeze"] * freezes, kills - 1 + freezes)
+    for fault in [*faults, "kill"]:  # never a freeze at the end: the zombie must meet the others at work
         before = load.written.copy()
         victim = chance.randrange(2)
 

@@ -1,0 +1,168 @@
+"""The order of application across topics: examples drawn as time lines, and laws."""
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.merge import SIBLING_WAIT_SECONDS, Chunk, GapError, Inbox
+
+TOPICS = ("usage", "billing", "ticks")
+
+
+@dataclass(frozen=True)
+class At:
+    """A record as far as merging looks at it."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None = None
+    value: bytes | None = None
+    headers: tuple = ()
+
+
+def chunk(topic: str, start: int, *times: int, behind: bool = False, siblings: int = 1) -> Chunk:
+    """Return a chunk whose records begin at offset ``start`` and have these timestamps."""
+    records = [At(start + index, time) for index, time in enumerate(times)]
+    return Chunk(topic, 0, records, start, start + len(times), behind, 1, siblings)
+
+
+def inbox(*chunks: Chunk, behind: tuple[str, ...] = ()) -> Inbox:
+    """Return an inbox that was offered these chunks."""
+    made = Inbox(TOPICS, patience_seconds=0.5, capacity=2)
+    made.restart(dict.fromkeys(TOPICS, 0), behind)
+    for each in chunks:
+        made.offer(each)
+    return made
+
+
+def taken(box: Inbox, max_records: int = 100, now: float = 0.0) -> str:
+    """Return what the inbox hands out, as ``topic:times`` separated by blanks."""
+    runs = []
+    while found := box.take(max_records, now):
+        runs += found
+    return " ".join(f"{topic[0]}:{','.join(str(r.timestamp) for r in records)}" for topic, records in runs)
+
+
+def test_the_earliest_record_goes_first_and_ties_go_to_the_topic_named_first() -> None:
+    """Chunks are cut where the other topic has an earlier record; at 5 both have one, usage goes first."""
+    # usage    1 · 3 · 5 ·
+    # billing  · 2 · · 5 8
+    assert taken(inbox(chunk("usage", 0, 1, 3, 5), chunk("billing", 0, 2, 5, 8))) == "u:1 b:2 u:3,5 b:5,8"
+
+
+def test_within_a_topic_the_order_of_the_log_stands() -> None:
+    """A record with an earlier timestamp behind a later one does not overtake it."""
+    assert taken(inbox(chunk("usage", 0, 5, 1), chunk("billing", 0, 3))) == "b:3 u:5,1"
+
+
+def test_no_more_than_asked_for_is_handed_out_at_once() -> None:
+    """Of five records two are taken, the rest stays for later."""
+    box = inbox(chunk("usage", 0, 1, 2, 3, 4, 5))
+    assert [len(run.records) for run in box.take(2, 0.0)] == [2]
+    assert box.applied_to("usage") == 2
+
+
+def test_a_topic_known_to_have_more_is_waited_for_but_not_for_ever() -> None:
+    """Usage is behind in its log: billing waits half a second for it, then goes on."""
+    box = inbox(chunk("usage", 0, 1, behind=True), chunk("billing", 0, 9))
+    assert taken(box, now=0.0) == "u:1"
+    assert box.retry_at == 0.5
+    assert taken(box, now=0.4) == ""
+    assert taken(box, now=0.5) == "b:9"
+
+
+def test_what_was_waited_for_goes_first_when_it_arrives() -> None:
+    """The wait ends as soon as the topic's next chunk is here."""
+    box = inbox(chunk("usage", 0, 1, behind=True), chunk("billing", 0, 9))
+    assert taken(box) == "u:1"
+    box.offer(chunk("usage", 1, 4))
+    assert taken(box) == "u:4 b:9"
+
+
+def test_chunks_of_one_fetch_are_waited_for() -> None:
+    """Two chunks were fetched together: the first is not applied before the second is here."""
+    box = inbox(chunk("usage", 0, 5, siblings=2))
+    assert taken(box) == ""
+    box.offer(chunk("billing", 0, 3, siblings=2))
+    assert taken(box) == "b:3 u:5"
+
+
+def test_a_lost_sibling_delays_by_milliseconds_only() -> None:
+    """When the second chunk of a fetch never comes, the first is applied after the sibling wait."""
+    box = inbox(chunk("usage", 0, 5, siblings=2))
+    assert taken(box, now=0.0) == ""
+    assert taken(box, now=SIBLING_WAIT_SECONDS) == "u:5"
+
+
+def test_a_tick_is_due_when_all_that_was_fetched_before_it_is_applied() -> None:
+    """The tick's own timestamp plays no part; what came after it does not hold it up."""
+    box = inbox(chunk("usage", 0, 10, 20), chunk("ticks", 0, 1), chunk("billing", 0, 30))
+    assert taken(box) == "u:10,20 t:1 b:30"
+
+
+def test_a_tick_ends_what_is_handed_out() -> None:
+    """Its sweep must run before anything else is applied, so nothing comes with it."""
+    box = inbox(chunk("ticks", 0, 1, 2), chunk("usage", 0, 9))
+    assert [run.topic for run in box.take(100, 0.0)] == ["ticks"]
+
+
+def test_a_gap_is_refused() -> None:
+    """A chunk that starts beyond the end of the one before means records would be lost."""
+    box = inbox(chunk("usage", 0, 1))
+    with pytest.raises(GapError) as caught:
+        box.offer(chunk("usage", 3, 4))
+    assert str(caught.value) == "usage[0]: expected the next chunk to start at offset 1, got 3"
+
+
+def test_an_overlap_is_accepted() -> None:
+    """A chunk read again after a seek is no fault: the state skips what it has."""
+    box = inbox(chunk("usage", 0, 1, 2))
+    box.offer(chunk("usage", 0, 1, 2, 3))
+    assert box.applied_to("usage") == 0
+    assert taken(box) == "u:1,2 u:1,2,3"
+    assert box.applied_to("usage") == 3
+
+
+def test_markers_count_as_applied_once_everything_before_them_is() -> None:
+    """An empty chunk moves the position, but only past what is handed out."""
+    box = inbox(chunk("usage", 0, 1), Chunk("usage", 0, (), 1, 4))
+    assert box.applied_to("usage") == 0
+    assert taken(box) == "u:1"
+    assert box.applied_to("usage") == 4
+
+
+def test_a_topic_is_full_at_its_capacity() -> None:
+    """Two chunks fill a topic here, and only that one."""
+    box = inbox(chunk("usage", 0, 1), chunk("usage", 1, 2))
+    assert (box.is_full("usage"), box.is_full("billing")) == (True, False)
+
+
+times = st.lists(st.integers(0, 20), min_size=1, max_size=8)
+
+
+@given(st.lists(st.tuples(st.sampled_from(TOPICS), times), max_size=8), st.integers(1, 5))
+def test_everything_is_handed_out_once_and_in_log_order(given_chunks: list[tuple[str, list[int]]], limit: int) -> None:
+    """Whatever the chunks and the limit: each topic's offsets come out as 0, 1, 2… and none is missing."""
+    box, ends = inbox(), dict.fromkeys(TOPICS, 0)
+    for topic, stamps in given_chunks:
+        box.offer(chunk(topic, ends[topic], *stamps))
+        ends[topic] += len(stamps)
+    seen: dict[str, list[int]] = {topic: [] for topic in TOPICS}
+    while runs := box.take(limit, 0.0):
+        assert sum(len(run.records) for run in runs) <= limit
+        for topic, records in runs:
+            seen[topic] += [record.offset for record in records]
+    assert seen == {topic: list(range(end)) for topic, end in ends.items()}
+    assert all(box.applied_to(topic) == ends[topic] for topic in TOPICS)
+
+
+@given(times.map(sorted), times.map(sorted), st.integers(1, 9))
+def test_logs_in_time_order_come_out_in_time_order(usage: list[int], billing: list[int], limit: int) -> None:
+    """Two topics whose timestamps rise merge into one rising sequence with usage first among equals, at any limit."""
+    box = inbox(chunk("usage", 0, *usage), chunk("billing", 0, *billing))
+    out = []
+    while runs := box.take(limit, 0.0):
+        out += [(record.timestamp, TOPICS.index(topic)) for topic, records in runs for record in records]
+    assert out == sorted([(time, 0) for time in usage] + [(time, 1) for time in billing])

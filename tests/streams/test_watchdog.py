@@ -1,0 +1,71 @@
+"""When the watchdog calls a partition stuck, on leases whose numbers are set by hand."""
+
+from streams.lease import Lease
+from streams.observer import Observer
+from streams.watchdog import Watchdog
+from tests.streams.counting import CountingFold
+
+ENDS = {("usage", 0): 10}
+
+
+def make(generation: int | None = 1) -> tuple[Lease, Watchdog]:
+    """Return one lease that has read nothing yet, and a watchdog of 60 s over it."""
+    lease = Lease(0, CountingFold(0), None, ("usage",))
+    lease.starts = {"usage": 0}
+    if generation is not None:
+        lease.serve(generation)
+
+    async def log_ends() -> dict[tuple[str, int], int]:
+        return ENDS
+
+    return lease, Watchdog([lease], log_ends, Observer(), 60.0)
+
+
+def test_waiting_records_and_no_movement_for_the_limit_is_stuck() -> None:
+    """Ten records wait; nothing moved for 60 s."""
+    _, dog = make()
+    assert dog.look(ENDS, 0.0) is None
+    assert dog.look(ENDS, 59.0) is None
+    assert dog.look(ENDS, 60.0) == "partition 0: 10 records wait and nothing was consumed"
+
+
+def test_movement_starts_the_wait_anew() -> None:
+    """One record applied in between, and the minute begins again."""
+    lease, dog = make()
+    dog.look(ENDS, 0.0)
+    lease.records_applied += 1
+    assert dog.look(ENDS, 50.0) is None
+    assert dog.look(ENDS, 100.0) is None
+
+
+def test_nothing_to_do_is_not_stuck() -> None:
+    """An empty log may stand still for ever."""
+    _, dog = make()
+    assert dog.look({("usage", 0): 0}, 0.0) is None
+    assert dog.look({("usage", 0): 0}, 10_000.0) is None
+
+
+def test_a_rebalance_that_never_ends_is_stuck() -> None:
+    """A lease that does not serve and restores nothing."""
+    _, dog = make(generation=None)
+    dog.look(ENDS, 0.0)
+    assert dog.look(ENDS, 60.0) == "partition 0: a rebalance or restore made no progress"
+
+
+def test_a_restore_that_proceeds_is_not_stuck() -> None:
+    """Loading changelog records counts as movement."""
+    lease, dog = make(generation=None)
+    dog.look(ENDS, 0.0)
+    lease.loaded += 1_000
+    assert dog.look(ENDS, 60.0) is None
+
+
+def test_state_that_is_never_committed_is_stuck() -> None:
+    """Applied but not flushed for the limit."""
+    lease, dog = make()
+    lease.fold.dirty = True
+    for now in (0.0, 30.0, 59.0):
+        lease.records_applied += 1
+        assert dog.look(ENDS, now) is None
+    lease.records_applied += 1
+    assert dog.look(ENDS, 60.0) == "partition 0: nothing was committed"
