@@ -70,7 +70,7 @@ def run(settings: Settings, new_fold: Callable[[int], Fold], observer: Observer 
     try:
         worker.execute_from_commandline()
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else FAILED
+        return 0 if end.code in (0, None) else FAILED
     return 0
 
 
