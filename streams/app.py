@@ -12,7 +12,7 @@ from streams.commit import Committer, Outputs
 from streams.failpoints import Failpoints
 from streams.observer import Observer
 from streams.ports import Fold
-from streams.recovery import Source
+from streams.recovery import Source, count_members
 from streams.settings import Settings
 from streams.store import Leases, LeaseTable, halting
 from streams.ticker import Ticker
@@ -105,7 +105,11 @@ def build(
     app.ticker = Ticker(
         leases, settings.kafka, inputs["ticks"], settings.clock, settings.tick_seconds, app.log_ends, observer
     )
-    app.watchdog = Watchdog(leases, app.log_ends, observer, watchdog_seconds)
+
+    async def is_owed() -> bool:
+        return await count_members(source) <= settings.partitions
+
+    app.watchdog = Watchdog(leases, app.log_ends, is_owed, observer, watchdog_seconds)
     changelog = app.topic(settings.changelog, partitions=settings.partitions, key_type=bytes, value_type=bytes)
     table = app.Table(
         "accounts", partitions=settings.partitions, key_type=bytes, value_type=bytes, changelog_topic=changelog
@@ -152,6 +156,9 @@ def _faust_settings(settings: Settings) -> dict[str, Any]:
         "stream_recovery_delay": 0.0,
         "consumer_auto_offset_reset": "earliest",
         "consumer_max_fetch_size": CHUNK_BYTES,
+        # A leader that joins while a restarted broker still loads its topics assigns nothing to anybody, and only sees
+        # its mistake at the next refresh: by default after five minutes.
+        "consumer_metadata_max_age_ms": 10_000,
         "broker_session_timeout": SESSION_SECONDS,
         "broker_heartbeat_interval": 3.0,
         "broker_request_timeout": 30.0,

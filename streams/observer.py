@@ -29,3 +29,18 @@ class Observer:
 
     def lag(self, topic: str, partition: int, records: int) -> None:
         """Take note of how many offsets of a topic's partition are not applied yet."""
+
+    def projected(self, topic: str, partition: int, records: int, seconds: float) -> None:
+        """Take note that records of ``scores`` or ``alerts`` were written to Redis."""
+
+    def projection_lag(self, topic: str, partition: int, records: int) -> None:
+        """Take note of how many offsets of ``scores`` or ``alerts`` are not in Redis yet."""
+
+    def projection_rewound(self, topic: str, partition: int) -> None:
+        """Take note that Redis had lost data, or held another log's, and is filled again."""
+
+    def projection_unreadable(self, topic: str, partition: int) -> None:
+        """Take note that a record was left out of Redis because nobody can read it."""
+
+    def redis_answers(self, *, is_up: bool) -> None:
+        """Take note of whether Redis takes what the projector writes."""

@@ -203,3 +203,15 @@ async def _committed(source: Source) -> Mapping[TopicPartition, int]:
         ) from error
     finally:
         await client.close()
+
+
+async def count_members(source: Source) -> int:
+    """Return how many workers the group has."""
+    client = AIOKafkaAdminClient(bootstrap_servers=source.kafka)
+    await client.start()
+    try:
+        answers = await client.describe_consumer_groups([source.group])
+    finally:
+        await client.close()
+    members_field = 5  # (error, group id, state, protocol type, protocol, members, …)
+    return sum(len(group[members_field]) for answer in answers for group in answer.groups)

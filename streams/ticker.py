@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import orjson
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from streams.lease import Lease
 from streams.merge import TICKS
@@ -109,7 +110,11 @@ class Ticker:
 
     async def _note_wall(self) -> None:
         as_of_ms = time.time_ns() // 1_000_000  # before the ends are asked for: what is older lies below them
-        ends = await self._log_ends()
+        try:
+            ends = await self._log_ends()
+        except KafkaError as error:
+            logger.warning("ticks: the ends of the logs are not known (%r); trying again", error)
+            return
         for lease in self._free():
             wanted = {topic: end for (topic, partition), end in ends.items() if partition == lease.partition}
             wanted.pop(TICKS, None)

@@ -5,14 +5,19 @@ any error. Whatever the cause, the sign is the same: records wait and nothing mo
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
+
+from aiokafka.errors import KafkaError
 
 from streams.halt import FAILED, halt
 from streams.lease import Lease
 from streams.observer import Observer
 from streams.store import Leases
+
+logger = logging.getLogger(__name__)
 
 LIMIT_SECONDS = 60.0
 
@@ -34,6 +39,8 @@ class Watchdog:
         The owned partitions.
     log_ends
         Returns (topic, partition) → end offset of the owned partitions' input logs.
+    is_owed
+        Returns whether the group has so few workers that each should own a partition.
     observer
         Told of the lag.
     limit_seconds
@@ -44,27 +51,43 @@ class Watchdog:
         self,
         leases: Leases,
         log_ends: Callable[[], Awaitable[Mapping[tuple[str, int], int]]],
+        is_owed: Callable[[], Awaitable[bool]],
         observer: Observer,
         limit_seconds: float = LIMIT_SECONDS,
     ) -> None:
         self._leases = leases
         self._log_ends = log_ends
+        self._is_owed = is_owed
         self._observer = observer
         self._limit = limit_seconds
         self._marks: dict[tuple[int, str], _Mark] = {}
+        self._last_owned_at = monotonic()
 
     async def watch_forever(self) -> None:
         """Look until cancelled; end the process when something stands still for too long."""
+        ends: Mapping[tuple[str, int], int] = {}
+        is_left_out = False
         while True:
             await asyncio.sleep(self._limit / 6)
             try:
                 async with asyncio.timeout(self._limit):
                     ends = await self._log_ends()
+                    is_left_out = await self._is_left_out(monotonic())
             except TimeoutError:
                 halt(FAILED, f"watchdog: the consumer gave no answer for {self._limit:.0f} s")
+            except KafkaError as error:
+                logger.warning("watchdog: the ends of the logs are not known (%r); going by the last ones", error)
+            if is_left_out:
+                halt(FAILED, f"watchdog: the group gave this worker no partition for {self._limit:.0f} s")
             reason = self.look(ends, monotonic())
             if reason is not None:
                 halt(FAILED, f"watchdog: {reason} for {self._limit:.0f} s; the supervisor should start it again")
+
+    async def _is_left_out(self, now: float) -> bool:
+        """Return whether we have owned nothing for the limit although there is enough for everybody."""
+        if len(self._leases):
+            self._last_owned_at = now
+        return now - self._last_owned_at >= self._limit and await self._is_owed()
 
     def look(self, ends: Mapping[tuple[str, int], int], now: float) -> str | None:
         """Return what has stood still for too long at steady time ``now`` (seconds), None when all is well."""

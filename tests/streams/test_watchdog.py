@@ -1,5 +1,7 @@
 """When the watchdog calls a partition stuck, on leases whose numbers are set by hand."""
 
+from time import monotonic
+
 from streams.lease import Lease
 from streams.observer import Observer
 from streams.watchdog import Watchdog
@@ -18,7 +20,28 @@ def make(generation: int | None = 1) -> tuple[Lease, Watchdog]:
     async def log_ends() -> dict[tuple[str, int], int]:
         return ENDS
 
-    return lease, Watchdog([lease], log_ends, Observer(), 60.0)
+    return lease, Watchdog([lease], log_ends, is_owed, Observer(), 60.0)
+
+
+async def is_owed() -> bool:
+    """Say that there are fewer workers than partitions."""
+    return True
+
+
+async def test_a_worker_without_partitions_is_left_out_only_when_there_are_enough() -> None:
+    """Nothing owned for 60 s: stuck when each should have one, fine when there are more workers than partitions."""
+
+    async def is_not_owed() -> bool:
+        return False
+
+    async def log_ends() -> dict[tuple[str, int], int]:
+        return {}
+
+    owed, spare = (Watchdog([], log_ends, check, Observer(), 60.0) for check in (is_owed, is_not_owed))
+    later = monotonic() + 61.0
+    assert await owed._is_left_out(later)
+    assert not await spare._is_left_out(later)
+    assert not await owed._is_left_out(later - 30.0)
 
 
 def test_waiting_records_and_no_movement_for_the_limit_is_stuck() -> None:
