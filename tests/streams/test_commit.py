@@ -83,14 +83,20 @@ async def test_a_flush_writes_every_part_to_its_topic(provisioned: Settings) -> 
     assert [(r.value, r.timestamp) for r in read["rerouted"][3]] == [(b"away", 1_000)]
     assert [(r.value, r.timestamp) for r in read["rerouted"][1]] == [(b"here", 2_000)]
     assert [(r.key, r.value) for r in read["journal"][1]] == [(None, b"journal")]
-    admin = AIOKafkaAdminClient(bootstrap_servers=provisioned.kafka)
-    await admin.start()
-    offsets = await admin.list_consumer_group_offsets(provisioned.app_id)
-    await admin.close()
-    assert {tp: meta.offset for tp, meta in offsets.items()} == {
+    expected = {
         TopicPartition(provisioned.topic("usage"), 1): 7,
         TopicPartition(provisioned.topic("ticks"), 1): 2,
     }
+    admin = AIOKafkaAdminClient(bootstrap_servers=provisioned.kafka)
+    await admin.start()
+    try:
+        async with asyncio.timeout(20):  # the group shows a transaction's offsets a moment after its commit
+            while {
+                tp: meta.offset for tp, meta in (await admin.list_consumer_group_offsets(provisioned.app_id)).items()
+            } != expected:
+                await asyncio.sleep(0.05)
+    finally:
+        await admin.close()
 
 
 async def test_many_rows_need_several_batches_and_all_arrive(provisioned: Settings) -> None:
