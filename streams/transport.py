@@ -122,6 +122,17 @@ class ChunkConsumer(driver.Consumer):
             tp.topic, tp.partition, record.end - 1, stamp, 0, (), None, record, None, 0, 0, tp, generation_id=generation
         )
 
+    async def highwaters(self, *partitions: Any) -> Mapping[Any, int]:
+        """Return the end offsets of input partitions; of changelogs, what the store already told Faust.
+
+        Asked anew, a changelog may end later than a moment ago: a commit is answered before its marker is written.
+        Faust's recovery would then wait for that marker for ever.
+        """
+        leases, inputs = self.app.leases, self.app.input_topics
+        told = {tp: leases.changelog_end(tp.partition) or 0 for tp in partitions if tp.topic not in inputs}
+        asked = [tp for tp in partitions if tp.topic in inputs]
+        return {**told, **(await super().highwaters(*asked) if asked else {})}
+
     async def perform_seek(self) -> None:
         """Seek every input partition to where its state stands.
 

@@ -1,16 +1,25 @@
-"""Runs the app under Faust's own worker: checks first, one sentence when it cannot start, SIGTERM ends it cleanly."""
+"""Runs the app under Faust's own worker: checks first, one sentence when it cannot start, SIGTERM ends it cleanly.
+
+A worker has one or both of two roles: scoring is the Faust app, projecting is a service beside it, or all there is.
+"""
 
 import asyncio
+import contextlib
 import gc
 import logging
+import signal
 import sys
 from collections.abc import Callable
+
+from faust import Worker
+from mode import Service
 
 from streams import topics
 from streams.app import INPUT_TOPICS, build
 from streams.halt import FAILED, Refusal
 from streams.observer import Observer
 from streams.ports import Fold
+from streams.projector import project_forever
 from streams.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -44,7 +53,34 @@ async def require_topics(settings: Settings) -> None:
             )
 
 
-def run(settings: Settings, new_fold: Callable[[int], Fold], observer: Observer | None = None) -> int:
+class ProjectorService(Service):
+    """The projector as a service of Faust's worker.
+
+    Parameters
+    ----------
+    settings
+        Of this process.
+    observer
+        Told what happens; nobody when None.
+    """
+
+    def __init__(self, settings: Settings, observer: Observer | None) -> None:
+        super().__init__()
+        self._settings = settings
+        self._observer = observer
+
+    async def on_start(self) -> None:
+        """Project until the service is stopped."""
+        self.add_future(project_forever(self._settings, self._observer))
+
+
+def run(
+    settings: Settings,
+    new_fold: Callable[[int], Fold] | None,
+    observer: Observer | None = None,
+    *,
+    is_projecting: bool = False,
+) -> int:
     """Work until told to stop; return the exit code.
 
     Parameters
@@ -52,10 +88,13 @@ def run(settings: Settings, new_fold: Callable[[int], Fold], observer: Observer 
     settings
         Of this process.
     new_fold
-        Partition number → empty state.
+        Partition number → empty state; None when this process does not score.
     observer
         Told what happens; nobody when None.
+    is_projecting
+        Whether to copy scores and alerts into Redis.
     """
+    assert new_fold is not None or is_projecting
     try:
         asyncio.run(require_topics(settings))
     except Refusal as refusal:
@@ -64,13 +103,32 @@ def run(settings: Settings, new_fold: Callable[[int], Fold], observer: Observer 
     _use_uvloop()
     _collect_seldom()
     _quieten(settings.log_level)
+    if new_fold is None:
+        return _project(settings, observer)
     app = build(settings, new_fold, observer)
-    worker = app.Worker(loglevel=settings.log_level, quiet=True, redirect_stdouts=False, loop=asyncio.new_event_loop())
+    beside = [ProjectorService(settings, observer)] if is_projecting else []
+    loop = asyncio.new_event_loop()
+    worker = Worker(app, *beside, loglevel=settings.log_level, quiet=True, redirect_stdouts=False, loop=loop)
     worker.spinner = None  # it draws on a terminal; our lines go to a log
     try:
         worker.execute_from_commandline()
     except SystemExit as end:
         return 0 if end.code in (0, None) else FAILED
+    return 0
+
+
+def _project(settings: Settings, observer: Observer | None) -> int:
+    """Project until SIGTERM or Ctrl-C."""
+    logging.basicConfig(level=settings.log_level, format="[%(asctime)s] [%(process)s] [%(levelname)s] %(message)s")
+
+    async def project() -> None:
+        task = asyncio.create_task(project_forever(settings, observer))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(project())
     return 0
 
 
