@@ -20,6 +20,11 @@ RATE_FLOOR = 0.05
 """Events per day below which two rates count as alike; keeps the logarithm finite for nearly silent accounts."""
 MOMENTUM_LIMIT = 2.0
 """Momentum is clamped to e^2, a sevenfold change: beyond that the size says nothing more."""
+SURPRISE_LIMIT = 10.0
+"""Surprise is clamped here: beyond ten standard deviations the size says nothing more."""
+DORMANT_DAYS = 60
+"""After so many silent days too little of the 90-day memory is left to tell the habit: momentum and surprise stay at
+their lower limits and the habit counts as at least one event a day, so that a dead account can never look well."""
 FAST_DECAY_DAYS = 7.0
 MIDDLE_DECAY_DAYS = 28.0
 SLOW_DECAY_DAYS = 90.0
@@ -75,7 +80,8 @@ def surprise(fast_rate: float, slow_rate: float, dispersion: float) -> float:
     ``r * (1/(2 f) + 1/(2 s) - 2/(f + s))``, f and s the decay times.
     """
     spread = 1.0 / (2.0 * FAST_DECAY_DAYS) + 1.0 / (2.0 * SLOW_DECAY_DAYS) - 2.0 / (FAST_DECAY_DAYS + SLOW_DECAY_DAYS)
-    return (fast_rate - slow_rate) / math.sqrt(dispersion * max(slow_rate, RATE_FLOOR) * spread)
+    z = (fast_rate - slow_rate) / math.sqrt(dispersion * max(slow_rate, RATE_FLOOR) * spread)
+    return min(max(z, -SURPRISE_LIMIT), SURPRISE_LIMIT)
 
 
 @njit(cache=True)

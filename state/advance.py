@@ -9,10 +9,10 @@ oracle in the tests evaluates every hour.
 import math
 
 import numpy as np
-from numba import njit
 
 from scoring import plan as p
 from scoring.bands import INSUFFICIENT, band_of
+from scoring.jit import entry, part
 from scoring.plan import Plan
 from scoring.trajectory import SLOPE_DAYS, days_to_cross, slope_per_day
 from scoring.vm import holds, holds_within
@@ -54,7 +54,7 @@ ROUNDING = 2.0 / MICRO
 """Limits of a rounded score are wider by this much."""
 
 
-@njit(cache=True)
+@part
 def keep_close(plan: Plan, rows: Rows, work: Work, row: int) -> None:
     """Keep yesterday's close: the contributions as they stand at this midnight; fit slope and acceleration anew."""
     width = plan.inputs.shape[0] + 2
@@ -69,7 +69,7 @@ def keep_close(plan: Plan, rows: Rows, work: Work, row: int) -> None:
     fit_trajectory(plan, rows, work, row)
 
 
-@njit(cache=True)
+@part
 def fit_trajectory(plan: Plan, rows: Rows, work: Work, row: int) -> None:
     """Fit slope and acceleration to the closes of the last 28 days; both stand still until the next midnight."""
     day = rows.derived[row, DAY]
@@ -81,7 +81,7 @@ def fit_trajectory(plan: Plan, rows: Rows, work: Work, row: int) -> None:
     rows.derived[row, ACCELERATION] = micro((slope - earlier) / SLOPE_DAYS)
 
 
-@njit(cache=True)
+@part
 def health_variable_bounds(
     plan: Plan, rows: Rows, work: Work, row: int, which: int, start_ms: int, end_ms: int, low: float, high: float
 ) -> tuple[float, float]:
@@ -119,7 +119,7 @@ def health_variable_bounds(
     return (start_ms - since) / DAY_MS, (end_ms - since) / DAY_MS
 
 
-@njit(cache=True)
+@part
 def is_quiet(plan: Plan, rows: Rows, work: Work, row: int, start_ms: int, end_ms: int) -> bool:
     """Return whether, without events and but for timers, nothing of a row can change within ``(start, end)``.
 
@@ -169,7 +169,7 @@ def is_quiet(plan: Plan, rows: Rows, work: Work, row: int, start_ms: int, end_ms
     return True
 
 
-@njit(cache=True)
+@part
 def evaluate(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, may_publish: bool) -> None:
     """Score and judge a row at an instant."""
     score_at(plan, rows, work, row, at_ms)
@@ -177,7 +177,7 @@ def evaluate(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, may_publi
     judge(plan, rows, work, row, at_ms, may_publish)
 
 
-@njit(cache=True)
+@part
 def pass_point(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
     """Run one grid point or timer of a row and set when the next may matter."""
     is_midnight = at_ms % DAY_MS == 0
@@ -194,7 +194,7 @@ def pass_point(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None
     rows.next_due[row] = min(next_timer(plan, rows, row, at_ms), following)
 
 
-@njit(cache=True)
+@part
 def advance(plan: Plan, rows: Rows, work: Work, row: int, to_ms: int) -> bool:
     """Let time pass for a row up to and including an instant.
 
@@ -212,7 +212,7 @@ def advance(plan: Plan, rows: Rows, work: Work, row: int, to_ms: int) -> bool:
     return True
 
 
-@njit(cache=True)
+@part
 def start_row(rows: Rows, row: int, at_ms: int) -> None:
     """Begin a row's life at an instant: nothing lies behind it."""
     rows.ints[row, AS_OF] = at_ms
@@ -220,7 +220,7 @@ def start_row(rows: Rows, row: int, at_ms: int) -> None:
     rows.ints[row, COLD_DAY] = at_ms // DAY_MS
 
 
-@njit(cache=True)
+@part
 def wait_for_next(plan: Plan, rows: Rows, row: int, at_ms: int) -> None:
     """Set when a row is next due after an instant: at its next timer or the next full hour."""
     if rows.ints[row, CLOSED] != 0:
@@ -229,7 +229,7 @@ def wait_for_next(plan: Plan, rows: Rows, row: int, at_ms: int) -> None:
         rows.next_due[row] = min(next_timer(plan, rows, row, at_ms), (at_ms // HOUR_MS + 1) * HOUR_MS)
 
 
-@njit(cache=True)
+@entry
 def settle(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
     """Score and judge a row after something happened to it at an instant, its as-of time; set when it is next due."""
     if rows.ints[row, CLOSED] != 0:
@@ -239,7 +239,7 @@ def settle(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
     wait_for_next(plan, rows, row, at_ms)
 
 
-@njit(cache=True)
+@entry
 def sweep(plan: Plan, rows: Rows, work: Work, first: int, last: int, to_ms: int) -> int:
     """Let time pass for rows ``[first, last)``; return the first row not done (room for moves ran out), else `last`."""
     for row in range(first, last):

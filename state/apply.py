@@ -8,10 +8,10 @@ judge the row.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from scoring import plan as p
+from scoring.jit import entry, part
 from scoring.plan import Plan
 from state.advance import advance, settle, start_row
 from state.items import close_item, escalate_item, open_item, see_distinct
@@ -67,7 +67,7 @@ class Events(NamedTuple):
     mrr: NDArray[np.int64]
 
 
-@njit(cache=True)
+@entry
 def begin(plan: Plan, rows: Rows, work: Work, row: int, topic: int, offset: int, at_ms: int, clock_ms: int) -> int:
     """Make a row ready for an event at an instant: APPLIED, or why the event does not reach it.
 
@@ -102,7 +102,7 @@ def begin(plan: Plan, rows: Rows, work: Work, row: int, topic: int, offset: int,
     return APPLIED
 
 
-@njit(cache=True)
+@part
 def keep_last(rows: Rows, row: int, block: int, at_ms: int, number: int) -> None:
     """Keep a signal's latest value; of two at the same instant the greater, so that order does not matter."""
     known_at = rows.ints[row, block + LAST_AT]
@@ -113,7 +113,7 @@ def keep_last(rows: Rows, row: int, block: int, at_ms: int, number: int) -> None
         rows.ints[row, block + LAST_VALUE] = number
 
 
-@njit(cache=True)
+@part
 def add_measure(plan: Plan, rows: Rows, row: int, signal: int, events: Events, i: int) -> None:
     """Add one event to a signal that counts, sums, or remembers."""
     measure = plan.signals[signal, p.SIGNAL_MEASURE]
@@ -145,7 +145,7 @@ def add_measure(plan: Plan, rows: Rows, row: int, signal: int, events: Events, i
         keep_last(rows, row, plan.offsets[p.OFFSET_SIGNALS] + signal * SIGNAL_COLUMNS, events.at[i], number)
 
 
-@njit(cache=True)
+@part
 def change_item(plan: Plan, rows: Rows, work: Work, row: int, signal: int, role: int, events: Events, i: int) -> None:
     """Open, close or escalate the item an event names; an event that names none is counted as untracked."""
     item = events.item[i]
@@ -160,7 +160,7 @@ def change_item(plan: Plan, rows: Rows, work: Work, row: int, signal: int, role:
         open_item(plan, rows, row, signal, item, events.at[i], events.due[i], events.severity[i], is_again)
 
 
-@njit(cache=True)
+@entry
 def apply_events(
     plan: Plan,
     rows: Rows,

@@ -12,10 +12,10 @@ A cold record is always followed by a hot one of the same flush, so reading them
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from scoring import plan as p
+from scoring.jit import entry, part
 from scoring.plan import Plan
 from state.advance import fit_trajectory, wait_for_next
 from state.items import find_or_add, is_open, recount_open
@@ -49,7 +49,7 @@ HOT_DAYS = 7
 ITEM_BYTES = 8 + 6 * MAXIMUM_BYTES
 
 
-@njit(cache=True)
+@part
 def is_forgotten(rows: Rows, row: int, index: int) -> bool:
     """Return whether an item lies so far back that it is as if it had never been."""
     oldest = rows.derived[row, DAY] - (TILE_DAYS - 1)
@@ -59,7 +59,7 @@ def is_forgotten(rows: Rows, row: int, index: int) -> bool:
     return item["closed"] != NO_VALUE and item["closed"] // DAY_MS < oldest and not is_open(rows, index)
 
 
-@njit(cache=True)
+@entry
 def bytes_needed(plan: Plan, rows: Rows, row: int) -> int:
     """Return an upper limit of a part's encoded length."""
     items = 0
@@ -72,7 +72,7 @@ def bytes_needed(plan: Plan, rows: Rows, row: int) -> int:
     return numbers * MAXIMUM_BYTES + items * ITEM_BYTES
 
 
-@njit(cache=True)
+@part
 def put_tiles(plan: Plan, rows: Rows, row: int, first: int, last: int, buffer: Bytes, place: int) -> int:
     """Write the tiles of days ``[first, last]`` that are not 0, signal by signal: how many, then (days after first, amount)."""
     for signal in range(plan.signals.shape[0]):
@@ -92,7 +92,7 @@ def put_tiles(plan: Plan, rows: Rows, row: int, first: int, last: int, buffer: B
     return place
 
 
-@njit(cache=True)
+@part
 def put_closes(rows: Rows, row: int, width: int, first: int, last: int, buffer: Bytes, place: int) -> int:
     """Write the closes of days ``[first, last]``: per day NO_VALUE, or its contributions in 1/256 points."""
     for day in range(first, last + 1):
@@ -105,7 +105,7 @@ def put_closes(rows: Rows, row: int, width: int, first: int, last: int, buffer: 
     return place
 
 
-@njit(cache=True)
+@part
 def put_items(rows: Rows, row: int, first_day: int, buffer: Bytes, place: int) -> int:
     """Write the items touched on or after a day, in an order that does not depend on when they came: by signal and hash."""
     for head in (DISTINCT_HEAD, OPEN_HEAD):
@@ -139,7 +139,7 @@ def put_items(rows: Rows, row: int, first_day: int, buffer: Bytes, place: int) -
     return place
 
 
-@njit(cache=True)
+@part
 def encode_hot(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> int:
     """Write a row's hot part at a place and return the place after it."""
     for column in range(rows.ints.shape[1]):
@@ -152,7 +152,7 @@ def encode_hot(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> i
     return put_items(rows, row, first, buffer, place)
 
 
-@njit(cache=True)
+@part
 def encode_cold(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> int:
     """Write a row's cold part, everything before COLD_DAY, at a place and return the place after it."""
     first = rows.derived[row, DAY] - (TILE_DAYS - 1)
@@ -164,7 +164,7 @@ def encode_cold(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> 
     return put_items(rows, row, -(2**31), buffer, place)
 
 
-@njit(cache=True)
+@part
 def seal(rows: Rows, row: int, clock_ms: int) -> bool:
     """Bring a row's as-of time to the clock and decide whether its cold part is due; if so COLD_DAY becomes today."""
     if clock_ms > rows.ints[row, AS_OF] and rows.ints[row, CLOSED] == 0:
@@ -176,7 +176,7 @@ def seal(rows: Rows, row: int, clock_ms: int) -> bool:
     return is_due
 
 
-@njit(cache=True)
+@entry
 def encode_rows(
     plan: Plan,
     rows: Rows,
@@ -213,7 +213,7 @@ def encode_rows(
     return chosen.size
 
 
-@njit(cache=True)
+@part
 def set_tile(plan: Plan, rows: Rows, row: int, signal: int, day: int, amount: int) -> None:
     """Set one tile, sums untouched."""
     place = plan.signals[signal, p.SIGNAL_SLOT] * TILE_DAYS + day % TILE_DAYS
@@ -223,7 +223,7 @@ def set_tile(plan: Plan, rows: Rows, row: int, signal: int, day: int, amount: in
         rows.wide[row, place] = amount
 
 
-@njit(cache=True)
+@part
 def take_tiles(plan: Plan, rows: Rows, row: int, first: int, last: int, buffer: Bytes, place: int) -> int:
     """Read what `put_tiles` wrote; days without a tile become 0."""
     for signal in range(plan.signals.shape[0]):
@@ -239,7 +239,7 @@ def take_tiles(plan: Plan, rows: Rows, row: int, first: int, last: int, buffer: 
     return place
 
 
-@njit(cache=True)
+@part
 def take_closes(rows: Rows, row: int, width: int, first: int, last: int, buffer: Bytes, place: int) -> int:
     """Read what `put_closes` wrote."""
     for day in range(first, last + 1):
@@ -255,7 +255,7 @@ def take_closes(rows: Rows, row: int, width: int, first: int, last: int, buffer:
     return place
 
 
-@njit(cache=True)
+@part
 def take_items(rows: Rows, row: int, touched: int, buffer: Bytes, place: int) -> int:
     """Read what `put_items` wrote over what is known of the same items. Room has been reserved."""
     for head in (DISTINCT_HEAD, OPEN_HEAD):
@@ -275,7 +275,7 @@ def take_items(rows: Rows, row: int, touched: int, buffer: Bytes, place: int) ->
     return place
 
 
-@njit(cache=True)
+@entry
 def decode_cold(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> int:
     """Read a cold part into a row and return the place after it. Days it does not cover are emptied."""
     first, place = take(buffer, place)
@@ -288,7 +288,7 @@ def decode_cold(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> 
     return take_items(rows, row, -(2**31), buffer, place)
 
 
-@njit(cache=True)
+@entry
 def decode_hot(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> int:
     """Read a hot part into a row and return the place after it."""
     for column in range(rows.ints.shape[1]):
@@ -301,7 +301,7 @@ def decode_hot(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> i
     return take_items(rows, row, day, buffer, place)
 
 
-@njit(cache=True)
+@part
 def derive(plan: Plan, rows: Rows, work: Work, row: int) -> None:
     """Make everything of a restored row that follows from what was kept: sums, open items, decays, slope, due time."""
     day = rows.derived[row, DAY]
@@ -322,14 +322,14 @@ def derive(plan: Plan, rows: Rows, work: Work, row: int) -> None:
     wait_for_next(plan, rows, row, rows.ints[row, AS_OF])
 
 
-@njit(cache=True)
+@entry
 def derive_all(plan: Plan, rows: Rows, work: Work, count: int) -> None:
     """Make what follows from the kept columns of the first `count` rows."""
     for row in range(count):
         derive(plan, rows, work, row)
 
 
-@njit(cache=True)
+@entry
 def encode_canonical(plan: Plan, rows: Rows, row: int, clock_ms: int, buffer: Bytes) -> int:
     """Write a row as if its cold part had just been sealed, without changing it; return the length."""
     cold_day = rows.ints[row, COLD_DAY]

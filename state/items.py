@@ -9,8 +9,8 @@ kept 90 days and settles it.
 """
 
 import numpy as np
-from numba import njit
 
+from scoring.jit import entry, part
 from scoring.plan import SIGNAL_MINIMUM_SEVERITY, Plan
 from state.layout import (
     DAY,
@@ -31,7 +31,7 @@ NORMAL_SEVERITY = 1
 """An item whose severity nobody stated counts as normal."""
 
 
-@njit(cache=True)
+@part
 def slot_of(rows: Rows, row: int, signal: int, item_hash: int) -> int:
     """Return the hash place that holds (row, signal, id), or the free one where it belongs."""
     mask = rows.slots.size - 1
@@ -52,7 +52,7 @@ def slot_of(rows: Rows, row: int, signal: int, item_hash: int) -> int:
         place = (place + 1) & mask
 
 
-@njit(cache=True)
+@part
 def find_or_add(rows: Rows, row: int, signal: int, item_hash: int, head: int) -> int:
     """Return the item's number; a new one is chained at the column `head` of its row, with nothing known yet.
 
@@ -80,7 +80,7 @@ def find_or_add(rows: Rows, row: int, signal: int, item_hash: int, head: int) ->
     return np.int64(index)
 
 
-@njit(cache=True)
+@entry
 def index_items(rows: Rows) -> None:
     """Fill the hash places of all items; the places are empty."""
     for index in range(rows.used[0]):
@@ -88,7 +88,7 @@ def index_items(rows: Rows) -> None:
         rows.slots[slot_of(rows, item["row"], item["signal"], item["hash"])] = index
 
 
-@njit(cache=True)
+@part
 def see_distinct(plan: Plan, rows: Rows, row: int, signal: int, item_hash: int, day: int) -> None:
     """Note that an id was seen on a day: it counts once in every window that reaches its last day. O(1).
 
@@ -110,7 +110,7 @@ def see_distinct(plan: Plan, rows: Rows, row: int, signal: int, item_hash: int, 
     item["touched"] = today
 
 
-@njit(cache=True)
+@part
 def is_open(rows: Rows, index: int) -> bool:
     """Return whether an item stands open, whatever the order its events came in."""
     item = rows.items[index]
@@ -119,7 +119,7 @@ def is_open(rows: Rows, index: int) -> bool:
     return item["reopened"] != NO_VALUE and item["reopened"] > item["closed"]
 
 
-@njit(cache=True)
+@part
 def forget_old_close(rows: Rows, row: int, index: int) -> None:
     """Treat a close more than 90 days old as if the item were new: what it settled is settled."""
     item = rows.items[index]
@@ -132,7 +132,7 @@ def forget_old_close(rows: Rows, row: int, index: int) -> None:
         item["reopened"] = NO_VALUE
 
 
-@njit(cache=True)
+@part
 def open_item(
     plan: Plan, rows: Rows, row: int, signal: int, item_hash: int, at: int, due: int, severity: int, again: bool
 ) -> None:
@@ -151,7 +151,7 @@ def open_item(
     recount_open(plan, rows, row, signal)
 
 
-@njit(cache=True)
+@part
 def close_item(plan: Plan, rows: Rows, row: int, signal: int, item_hash: int, at: int) -> None:
     """Close an item, known or not yet."""
     index = find_or_add(rows, row, signal, item_hash, OPEN_HEAD)
@@ -162,7 +162,7 @@ def close_item(plan: Plan, rows: Rows, row: int, signal: int, item_hash: int, at
     recount_open(plan, rows, row, signal)
 
 
-@njit(cache=True)
+@part
 def escalate_item(plan: Plan, rows: Rows, row: int, signal: int, item_hash: int, severity: int) -> None:
     """Raise an item's severity; without a stated severity by one step. Works before its opening too."""
     index = find_or_add(rows, row, signal, item_hash, OPEN_HEAD)
@@ -172,7 +172,7 @@ def escalate_item(plan: Plan, rows: Rows, row: int, signal: int, item_hash: int,
     recount_open(plan, rows, row, signal)
 
 
-@njit(cache=True)
+@part
 def recount_open(plan: Plan, rows: Rows, row: int, signal: int) -> None:
     """Count a row's open items of one signal anew and find the oldest. O(items of the row)."""
     count = 0

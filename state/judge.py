@@ -7,11 +7,11 @@ announced becomes a line of `work.moves` with a picture of the score beside it.
 import math
 
 import numpy as np
-from numba import njit
 
 from scoring import lifecycle
 from scoring import plan as p
 from scoring.bands import INSUFFICIENT, band_of, dwell_of
+from scoring.jit import entry, part
 from scoring.plan import Plan
 from scoring.vm import holds
 from state.layout import (
@@ -79,13 +79,13 @@ MUTED = -1
 """In RULE_HELD: the condition held when the account's first band was set; it raises no alert until it was false once."""
 
 
-@njit(cache=True)
+@part
 def micro(number: float) -> int:
     """Return a number as whole millionths, NO_VALUE for NaN."""
     return NO_VALUE if math.isnan(number) else np.int64(math.floor(number * MICRO + 0.5))
 
 
-@njit(cache=True)
+@part
 def before(plan: Plan, rows: Rows, row: int, picture: int, work: Work, line: int) -> int:
     """Copy the contributions of the day close that `why it moved` compares with; return its age in days, 0 = none."""
     width = plan.inputs.shape[0] + 2
@@ -101,7 +101,7 @@ def before(plan: Plan, rows: Rows, row: int, picture: int, work: Work, line: int
     return 0
 
 
-@njit(cache=True)
+@part
 def announce(
     plan: Plan, rows: Rows, work: Work, row: int, rule: int, state: int, at_ms: int, from_band: int, resolution: int
 ) -> None:
@@ -134,7 +134,7 @@ def announce(
     rows.dirty[row] |= HOT | SNAPSHOT
 
 
-@njit(cache=True)
+@part
 def time_overrides(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
     """Note since when each override's condition holds."""
     for which in range(plan.overrides.shape[0]):
@@ -151,7 +151,7 @@ def time_overrides(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> 
             rows.dirty[row] |= HOT
 
 
-@njit(cache=True)
+@part
 def enter_band(plan: Plan, rows: Rows, work: Work, row: int, target: int, at_ms: int) -> None:
     """Move a row to a band and keep the contributions it entered with."""
     rows.ints[row, BAND] = target
@@ -164,7 +164,7 @@ def enter_band(plan: Plan, rows: Rows, work: Work, row: int, target: int, at_ms:
     work.counts[COUNT_BAND_CHANGES] += 1
 
 
-@njit(cache=True)
+@part
 def move_band(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
     """Let the band follow health with hysteresis and dwell.
 
@@ -199,7 +199,7 @@ def move_band(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
         enter_band(plan, rows, work, row, target, at_ms)
 
 
-@njit(cache=True)
+@part
 def rule_truth(plan: Plan, rows: Rows, work: Work, row: int, rule: int) -> bool:
     """Return whether a rule's condition holds: its band is the row's, or its expression is true."""
     band = plan.rules[rule, p.RULE_BAND]
@@ -209,7 +209,7 @@ def rule_truth(plan: Plan, rows: Rows, work: Work, row: int, rule: int) -> bool:
     return holds(plan.opcodes, plan.operands, start, plan.rules[rule, p.RULE_LENGTH], work.variables, work.stack_low)
 
 
-@njit(cache=True)
+@part
 def step_rules(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, from_band: int) -> None:
     """Move every rule of a row through its life cycle."""
     is_scored = not math.isnan(work.score[PICTURE_HEALTH])
@@ -236,7 +236,7 @@ def step_rules(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, from_ba
             state = enter_rule_state(plan, rows, work, row, rule, state, target, at_ms, from_band)
 
 
-@njit(cache=True)
+@part
 def next_timer(plan: Plan, rows: Rows, row: int, at_ms: int) -> int:
     """Return when the next timer of a row ends, after an instant: dwell, `for`, `keep_firing_for`, snooze, override."""
     due = NEVER
@@ -265,7 +265,7 @@ def next_timer(plan: Plan, rows: Rows, row: int, at_ms: int) -> int:
     return due
 
 
-@njit(cache=True)
+@part
 def enter_rule_state(
     plan: Plan, rows: Rows, work: Work, row: int, rule: int, state: int, target: int, at_ms: int, from_band: int
 ) -> int:
@@ -291,7 +291,7 @@ def enter_rule_state(
     return kept
 
 
-@njit(cache=True)
+@part
 def publish(rows: Rows, work: Work, row: int, has_moved: bool) -> None:
     """Mark the row for a snapshot when it `has_moved` or what was last published is no longer true enough."""
     health = micro(work.score[PICTURE_HEALTH])
@@ -325,7 +325,7 @@ def publish(rows: Rows, work: Work, row: int, has_moved: bool) -> None:
         rows.dirty[row] |= SNAPSHOT
 
 
-@njit(cache=True)
+@part
 def judge(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, may_publish: bool) -> None:
     """Decide everything that follows from the score in `work`."""
     moves_before = work.counts[COUNT_MOVES] + work.counts[COUNT_BAND_CHANGES]
@@ -339,7 +339,7 @@ def judge(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, may_publish:
         publish(rows, work, row, has_moved)
 
 
-@njit(cache=True)
+@entry
 def resolve_all(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
     """End every alert of an account that is closed; its rules sleep from now on."""
     for rule in range(plan.rules.shape[0]):
@@ -351,7 +351,7 @@ def resolve_all(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> Non
         rows.ints[row, column + RULE_HELD] = 0
 
 
-@njit(cache=True)
+@entry
 def enter_by_command(
     plan: Plan, rows: Rows, work: Work, row: int, rule: int, state: int, at_ms: int, until_ms: int
 ) -> None:

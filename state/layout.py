@@ -36,6 +36,8 @@ NO_CLOSE: Final = -32768
 
 WINDOWS: Final = 4  # 7, 14, 30, 90 days
 DECAYS: Final = 3  # 7, 28, 90 days
+BURST: Final = 3  # beside the decayed sums: the sealed days' sum of squares over their sum
+DECAY_COLUMNS: Final = 4
 
 INPUT_TOPICS: Final = (
     "accounts",
@@ -177,7 +179,7 @@ class Layout:
     def bytes_per_row(self) -> int:
         """Memory of one row in the matrices, without distinct users, open items, key and profile."""
         return (
-            8 * (self.int_columns + self.derived_columns + self.decayed * DECAYS)
+            8 * (self.int_columns + self.derived_columns + self.decayed * DECAY_COLUMNS)
             + TILE_DAYS * (4 * self.narrow + 8 * self.wide + 2 * self.contributions)
             + 9
         )

@@ -7,18 +7,18 @@ anything.
 
 import math
 
-from numba import njit
-
 from scoring import plan as p
 from scoring import trajectory
+from scoring.jit import part
 from scoring.plan import Plan
 from state.layout import (
+    BURST,
     CHAMPION,
     CONTACTS,
     CONTRACT_START,
     DAY,
     DAY_MS,
-    DECAYS,
+    DECAY_COLUMNS,
     DERIVED_FIXED,
     DERIVED_SIGNAL,
     EXECUTIVE,
@@ -45,37 +45,69 @@ MONTH_WINDOW = 2
 """Index of the 30-day window, over which the use of seats is counted."""
 
 
-@njit(cache=True)
-def decayed_rate(plan: Plan, rows: Rows, row: int, signal: int, decay: int, at_ms: int) -> float:
-    """Return a signal's exponentially decayed rate per day at an instant of the row's day; decay 0-2 is 7, 28, 90 days.
+@part
+def recent_rate(plan: Plan, rows: Rows, row: int, signal: int, at_ms: int) -> float:
+    """Return a signal's rate per day decayed over 7 days, at an instant of the row's day.
 
-    Weights fall by whole days and the history's length bounds the weights, so a new account is not taken for a quiet one.
+    Weights fall by whole days, and the length of the history bounds them, so a new account is not taken for a quiet one.
     """
     day = rows.derived[row, DAY]
-    slot = plan.signals[signal, p.SIGNAL_DECAY] * DECAYS + decay
-    elapsed = (at_ms - day * DAY_MS) / DAY_MS
     first_at = rows.ints[row, FIRST_AT]
     first_day = first_at // DAY_MS
-    weight = elapsed
-    if first_day < day:
-        sealed = min(day - first_day, TILE_DAYS - 1)
-        weight += plan.decay_total[decay, sealed]
-        if day - first_day <= TILE_DAYS - 1:
-            weight -= plan.decay_power[decay, sealed] * (first_at - first_day * DAY_MS) / DAY_MS
+    weight = (at_ms - day * DAY_MS) / DAY_MS
+    missing = (first_at - first_day * DAY_MS) / DAY_MS
+    sealed = day - first_day
+    if sealed > 0:
+        weight += plan.decay_total[0, min(sealed, TILE_DAYS - 1)]
+        missing *= plan.decay_power[0, sealed] if sealed < TILE_DAYS else 0.0
+    amount = rows.decays[row, plan.signals[signal, p.SIGNAL_DECAY] * DECAY_COLUMNS]
+    amount += tile(plan, rows, row, signal, day)
+    return amount / plan.unit[signal] / max(weight - missing, trajectory.MINIMUM_EXPOSURE_DAYS)
+
+
+@part
+def habit_rate(plan: Plan, rows: Rows, row: int, signal: int, last_at: int, at_ms: int) -> float:
+    """Return a signal's rate per day decayed over 90 days, as it stood on the last day the signal spoke.
+
+    Silence does not wear the habit down, or a dead account would soon look as usual again: the weights count back from
+    the day of the last event, so within a silence the habit stands still.
+    """
+    day = rows.derived[row, DAY]
+    first_at = rows.ints[row, FIRST_AT]
+    first_day = first_at // DAY_MS
+    quiet = max(day - last_at // DAY_MS, 0)
+    amount = rows.decays[row, plan.signals[signal, p.SIGNAL_DECAY] * DECAY_COLUMNS + 2]
+    sealed = min(day - first_day, TILE_DAYS - 1) - quiet
+    weight = plan.decay_total[2, sealed] if sealed > 0 else 0.0
+    missing = (first_at - first_day * DAY_MS) / DAY_MS
+    if day - first_day < TILE_DAYS and sealed > 0:
+        missing *= plan.decay_power[2, sealed]
+    elif sealed > 0:
+        missing = 0.0
+    if quiet > 0:
+        amount /= plan.decay_power[2, quiet]
+        weight += 1.0
     else:
-        weight -= (first_at - first_day * DAY_MS) / DAY_MS
-    amount = rows.decays[row, slot] + tile(plan, rows, row, signal, day)
-    return amount / plan.unit[signal] / max(weight, trajectory.MINIMUM_EXPOSURE_DAYS)
+        amount += tile(plan, rows, row, signal, day)
+        weight += (at_ms - day * DAY_MS) / DAY_MS
+    return amount / plan.unit[signal] / max(weight - missing, trajectory.MINIMUM_EXPOSURE_DAYS)
 
 
-@njit(cache=True)
+@part
+def dispersion_of(plan: Plan, rows: Rows, row: int, signal: int, habit: float) -> float:
+    """Return how bursty a signal is: the model's dispersion, or the account's own variance over mean where greater."""
+    burst = rows.decays[row, plan.signals[signal, p.SIGNAL_DECAY] * DECAY_COLUMNS + BURST] / plan.unit[signal]
+    return max(plan.dispersion[signal], burst - habit)
+
+
+@part
 def window_exposure(rows: Rows, row: int, window: int, at_ms: int) -> float:
     """Return the days a window really covers at an instant of the row's day."""
     elapsed = (at_ms - rows.derived[row, DAY] * DAY_MS) / DAY_MS
     return trajectory.exposure_days(WINDOW_DAYS[window], elapsed, (at_ms - rows.ints[row, FIRST_AT]) / DAY_MS)
 
 
-@njit(cache=True)
+@part
 def attribute(rows: Rows, row: int, which: int, at_ms: int) -> float:
     """Return an attribute as a number (see `scoring.plan`), NaN where it is not known."""
     if which == p.ATTRIBUTE_DAYS_TO_RENEWAL:
@@ -99,7 +131,7 @@ def attribute(rows: Rows, row: int, which: int, at_ms: int) -> float:
     return math.nan if number == NO_VALUE else number / unit
 
 
-@njit(cache=True)
+@part
 def value_at(plan: Plan, rows: Rows, row: int, which: int, at_ms: int) -> float:
     """Return value number `which` at an instant of the row's day (or that day's end), NaN where there is no data."""
     kind = plan.values[which, p.VALUE_KIND]
@@ -147,54 +179,74 @@ def value_at(plan: Plan, rows: Rows, row: int, which: int, at_ms: int) -> float:
             return math.nan
         ratio = rows.derived[row, base + SUMS + window] / long_total
         return ratio * window_exposure(rows, row, longer, at_ms) / window_exposure(rows, row, window, at_ms)
-    fast = decayed_rate(plan, rows, row, signal, 0, at_ms)
     if kind == p.VALUE_LEVEL:
-        return fast
-    slow = decayed_rate(plan, rows, row, signal, 2, at_ms)
+        return recent_rate(plan, rows, row, signal, at_ms)
+    return change_of_habit(plan, rows, row, signal, kind, last_at, at_ms)
+
+
+@part
+def change_of_habit(plan: Plan, rows: Rows, row: int, signal: int, kind: int, last_at: int, at_ms: int) -> float:
+    """Return momentum, surprise or silence: how the present differs from what the account is used to."""
+    is_dormant = rows.derived[row, DAY] - last_at // DAY_MS > trajectory.DORMANT_DAYS
+    if is_dormant and kind == p.VALUE_MOMENTUM:
+        return -trajectory.MOMENTUM_LIMIT
+    if is_dormant and kind == p.VALUE_SURPRISE:
+        return -trajectory.SURPRISE_LIMIT
+    if is_dormant:
+        return trajectory.silence(1.0, (at_ms - last_at) / DAY_MS, plan.dispersion[signal])
+    habit = habit_rate(plan, rows, row, signal, last_at, at_ms)
     if kind == p.VALUE_MOMENTUM:
-        return trajectory.momentum(fast, slow)
+        return trajectory.momentum(recent_rate(plan, rows, row, signal, at_ms), habit)
+    dispersion = dispersion_of(plan, rows, row, signal, habit)
     if kind == p.VALUE_SURPRISE:
-        return trajectory.surprise(fast, slow, plan.dispersion[signal])
-    return trajectory.silence(slow, max(at_ms - last_at, 0) / DAY_MS, plan.dispersion[signal])
+        return trajectory.surprise(recent_rate(plan, rows, row, signal, at_ms), habit, dispersion)
+    return trajectory.silence(habit, max(at_ms - last_at, 0) / DAY_MS, dispersion)
 
 
-@njit(cache=True)
+@part
 def value_bounds(plan: Plan, rows: Rows, row: int, which: int, start_ms: int, end_ms: int) -> tuple[float, float]:
     """Return limits of a value over all instants of ``[start, end]``, which lie in the row's day; NaN where no data.
 
     Every value but two is monotone within a day: numerators stand still and denominators grow in a line, so the ends
-    are the extremes. `surprise` is bounded by the extremes of its two rates, `silence` by those of its two factors.
+    are the extremes. `surprise` and `silence` are not while the habit still moves, on a day that has events: there
+    they are bounded by the extremes of their parts.
     """
     kind = plan.values[which, p.VALUE_KIND]
     signal = plan.values[which, p.VALUE_SIGNAL]
     if kind == p.VALUE_SURPRISE or kind == p.VALUE_SILENCE:
         last_at = rows.ints[row, plan.offsets[p.OFFSET_SIGNALS] + signal * SIGNAL_COLUMNS + LAST_AT]
-        if last_at == NO_VALUE:
-            return math.nan, math.nan
-        dispersion = plan.dispersion[signal]
-        slow_most = decayed_rate(plan, rows, row, signal, 2, start_ms)
-        slow_least = decayed_rate(plan, rows, row, signal, 2, end_ms)
-        if kind == p.VALUE_SILENCE:
-            least = trajectory.silence(slow_least, max(start_ms - last_at, 0) / DAY_MS, dispersion)
-            return least, trajectory.silence(slow_most, max(end_ms - last_at, 0) / DAY_MS, dispersion)
-        fast_most = decayed_rate(plan, rows, row, signal, 0, start_ms)
-        fast_least = decayed_rate(plan, rows, row, signal, 0, end_ms)
-        # Of (fast - slow)/sqrt(slow) both parts fall as slow grows.
-        low = min(
-            trajectory.surprise(fast_least, slow_most, dispersion),
-            trajectory.surprise(fast_least, slow_least, dispersion),
-        )
-        high = max(
-            trajectory.surprise(fast_most, slow_least, dispersion),
-            trajectory.surprise(fast_most, slow_most, dispersion),
-        )
-        return low, high
+        if last_at != NO_VALUE and last_at // DAY_MS >= rows.derived[row, DAY]:
+            return active_day_bounds(plan, rows, row, signal, kind, last_at, start_ms, end_ms)
     first = value_at(plan, rows, row, which, start_ms)
     last = value_at(plan, rows, row, which, end_ms)
     return min(first, last), max(first, last)
 
 
-@njit(cache=True)
+@part
+def active_day_bounds(
+    plan: Plan, rows: Rows, row: int, signal: int, kind: int, last_at: int, start_ms: int, end_ms: int
+) -> tuple[float, float]:
+    """Return limits of surprise or silence on a day that has events: rates fall with the day, dispersion grows."""
+    habit_most = habit_rate(plan, rows, row, signal, last_at, start_ms)
+    habit_least = habit_rate(plan, rows, row, signal, last_at, end_ms)
+    tight = dispersion_of(plan, rows, row, signal, habit_most)
+    loose = dispersion_of(plan, rows, row, signal, habit_least)
+    if kind == p.VALUE_SILENCE:
+        least = trajectory.silence(habit_least, max(start_ms - last_at, 0) / DAY_MS, loose)
+        return least, trajectory.silence(habit_most, max(end_ms - last_at, 0) / DAY_MS, tight)
+    low = math.inf
+    high = -math.inf
+    for at_ms in (start_ms, end_ms):
+        recent = recent_rate(plan, rows, row, signal, at_ms)
+        for habit in (habit_least, habit_most):
+            for dispersion in (tight, loose):
+                z = trajectory.surprise(recent, habit, dispersion)
+                low = min(low, z)
+                high = max(high, z)
+    return low, high
+
+
+@part
 def validity(plan: Plan, rows: Rows, row: int, which: int, at_ms: int) -> float:
     """Return how much a hand-entered fact still counts: 1 until its validity ends, then in a line to 0 after twice that."""
     valid_for = plan.inputs[which, p.INPUT_VALID_FOR]

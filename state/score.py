@@ -8,12 +8,12 @@ shared out among the inputs that have some; what that moves is the contribution 
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from scoring import plan as p
 from scoring.arrays import Ints
 from scoring.curves import interpolate, interpolate_range
+from scoring.jit import entry, part
 from scoring.plan import Plan
 from scoring.propensity import logistic
 from scoring.trajectory import days_to_cross
@@ -54,13 +54,13 @@ from state.work import (
 )
 
 
-@njit(cache=True)
+@part
 def rounded(number: float) -> float:
     """Return a number as decisions and output see it: to a millionth."""
     return math.floor(number * MICRO + 0.5) / MICRO
 
 
-@njit(cache=True)
+@part
 def close_health(plan: Plan, rows: Rows, row: int, day: int) -> float:
     """Return health at the end of a UTC day as it was kept then, NaN where there was none; the last 91 days are kept."""
     width = plan.inputs.shape[0] + 2
@@ -73,7 +73,7 @@ def close_health(plan: Plan, rows: Rows, row: int, day: int) -> float:
     return plan.constants[p.BASELINE] + total / CLOSE_UNIT
 
 
-@njit(cache=True)
+@part
 def fill_variable(
     plan: Plan, rows: Rows, work: Work, row: int, which: int, at_ms: int, health: float, risk: float, expansion: float
 ) -> float:
@@ -110,7 +110,7 @@ def fill_variable(
     return attribute(rows, row, target, at_ms)
 
 
-@njit(cache=True)
+@part
 def depends_on_health(kind: int) -> bool:
     """Return whether a variable of this kind is known only once health is."""
     return (
@@ -125,7 +125,7 @@ def depends_on_health(kind: int) -> bool:
     )
 
 
-@njit(cache=True)
+@part
 def override_stands(plan: Plan, rows: Rows, row: int, which: int, is_true: bool, at_ms: int) -> bool:
     """Return whether an override applies: its condition holds, and its time, if it has one, is not over."""
     if not is_true:
@@ -135,7 +135,7 @@ def override_stands(plan: Plan, rows: Rows, row: int, which: int, is_true: bool,
     return lasts == 0 or since == 0 or at_ms < since + lasts
 
 
-@njit(cache=True)
+@part
 def apply_limits(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, health: float) -> float:
     """Return health after floors, caps and a person's override; `work.variables` holds what does not depend on it."""
     for pass_caps in range(2):
@@ -153,7 +153,7 @@ def apply_limits(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, healt
     return min(max(health, 0.0), 100.0)
 
 
-@njit(cache=True)
+@part
 def term_scale(plan: Plan, rows: Rows, row: int, which: int, at_ms: int) -> float:
     """Return a propensity term that neither health nor an input moves; 0 without data."""
     kind = plan.terms[which, 0]
@@ -178,7 +178,7 @@ def term_scale(plan: Plan, rows: Rows, row: int, which: int, at_ms: int) -> floa
     return 0.0 if contacts == NO_VALUE else (min(contacts, 5) - 2.0) / 3.0
 
 
-@njit(cache=True)
+@part
 def propensity_at(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, which: int, health: float) -> float:
     """Return risk (0) or expansion (1), 0-1, NaN without a health."""
     if math.isnan(health):
@@ -201,7 +201,7 @@ def propensity_at(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, whic
     return rounded(logistic(log_odds))
 
 
-@njit(cache=True)
+@part
 def score_at(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> float:
     """Score a row at an instant of its day and return health (0-100, to a millionth; NaN = insufficient data).
 
@@ -261,7 +261,7 @@ def score_at(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> float:
     return health
 
 
-@njit(cache=True)
+@part
 def fill_health_variables(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
     """Fill the variables that depend on health and band, after `score_at` and the band's move."""
     health = work.score[PICTURE_HEALTH]
@@ -272,7 +272,7 @@ def fill_health_variables(plan: Plan, rows: Rows, work: Work, row: int, at_ms: i
             )
 
 
-@njit(cache=True)
+@part
 def score_bounds(plan: Plan, rows: Rows, work: Work, row: int, start_ms: int, end_ms: int) -> bool:
     """Fill the limits of values, sub-scores and the variables that do not depend on health, over ``[start, end]``.
 
@@ -337,7 +337,7 @@ def score_bounds(plan: Plan, rows: Rows, work: Work, row: int, start_ms: int, en
     return True
 
 
-@njit(cache=True)
+@part
 def limit_bounds(
     plan: Plan, rows: Rows, work: Work, row: int, start_ms: int, low: float, high: float
 ) -> tuple[bool, float, float]:
@@ -368,7 +368,7 @@ def limit_bounds(
     return True, low, high
 
 
-@njit(cache=True)
+@part
 def propensity_bounds(
     plan: Plan, rows: Rows, work: Work, row: int, start_ms: int, end_ms: int, which: int, low: float, high: float
 ) -> tuple[float, float]:
@@ -406,7 +406,7 @@ def propensity_bounds(
     return rounded(logistic(least)) - 2.0 / MICRO, rounded(logistic(most)) + 2.0 / MICRO
 
 
-@njit(cache=True)
+@entry
 def score_many(
     plan: Plan,
     rows: Rows,

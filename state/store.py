@@ -13,7 +13,7 @@ from state.layout import (
     CANDIDATE,
     CLOSED,
     DAY,
-    DECAYS,
+    DECAY_COLUMNS,
     DERIVED_FIXED,
     DERIVED_SIGNAL,
     DISTINCT_HEAD,
@@ -108,7 +108,7 @@ class AccountStore:
         return Rows(
             ints=np.empty((capacity, layout.int_columns), np.int64),
             derived=np.empty((capacity, layout.derived_columns), np.int64),
-            decays=np.zeros((capacity, max(layout.decayed, 1) * DECAYS)),
+            decays=np.zeros((capacity, max(layout.decayed, 1) * DECAY_COLUMNS)),
             narrow=np.zeros((capacity, max(layout.narrow, 1) * TILE_DAYS), np.int32),
             wide=np.zeros((capacity, max(layout.wide, 1) * TILE_DAYS), np.int64),
             closes=np.empty((capacity, TILE_DAYS * layout.contributions), np.int16),

@@ -12,16 +12,16 @@ leave no rounding behind, so late and early events give the same state.
 """
 
 import numpy as np
-from numba import njit
 
+from scoring.jit import part
 from scoring.plan import PLANE_NARROW, PLANE_WIDE, SIGNAL_DECAY, SIGNAL_PLANE, SIGNAL_SLOT, Plan
-from state.layout import DAY, DECAYS, DERIVED_FIXED, DERIVED_SIGNAL, SUMS, TILE_DAYS, WINDOWS
+from state.layout import BURST, DAY, DECAY_COLUMNS, DERIVED_FIXED, DERIVED_SIGNAL, SUMS, TILE_DAYS, WINDOWS
 from state.rows import Rows
 
 WINDOW_DAYS = np.array([7, 14, 30, 90])
 
 
-@njit(cache=True)
+@part
 def tile(plan: Plan, rows: Rows, row: int, signal: int, day: int) -> int:
     """Return what a signal counted on one UTC day, in its whole units; 0 for a signal without tiles."""
     plane = plan.signals[signal, SIGNAL_PLANE]
@@ -33,7 +33,7 @@ def tile(plan: Plan, rows: Rows, row: int, signal: int, day: int) -> int:
     return np.int64(0)
 
 
-@njit(cache=True)
+@part
 def add_to_tile(plan: Plan, rows: Rows, row: int, signal: int, day: int, amount: int) -> None:
     """Add to one day's tile and to every window that covers the day. The day lies within the ring. O(1)."""
     plane = plan.signals[signal, SIGNAL_PLANE]
@@ -51,25 +51,31 @@ def add_to_tile(plan: Plan, rows: Rows, row: int, signal: int, day: int, amount:
         decay_sealed(plan, rows, row, signal)
 
 
-@njit(cache=True)
+@part
 def decay_sealed(plan: Plan, rows: Rows, row: int, signal: int) -> None:
-    """Make the decayed sums of the sealed days again, oldest day first: a fixed order, so a fixed last bit. O(90)."""
-    slot = plan.signals[signal, SIGNAL_DECAY] * DECAYS
+    """Make the decayed sums of the sealed days again, oldest day first: a fixed order, so a fixed last bit. O(90).
+
+    Beside them goes the burst size, the sealed days' sum of squares over their sum: for events that come one by one it
+    is the daily mean plus 1, for events that come by the dozen the mean plus the dozen.
+    """
+    slot = plan.signals[signal, SIGNAL_DECAY] * DECAY_COLUMNS
     day = rows.derived[row, DAY]
-    fast = middle = slow = 0.0
-    if rows.derived[row, DERIVED_FIXED + signal * DERIVED_SIGNAL + SUMS + WINDOWS - 1] != 0:
-        for age in range(TILE_DAYS - 1, 0, -1):
-            amount = tile(plan, rows, row, signal, day - age)
-            if amount != 0:
-                fast += amount * plan.decay_power[0, age]
-                middle += amount * plan.decay_power[1, age]
-                slow += amount * plan.decay_power[2, age]
+    fast = middle = slow = total = squares = 0.0
+    for age in range(TILE_DAYS - 1, 0, -1):
+        amount = float(tile(plan, rows, row, signal, day - age))
+        if amount != 0.0:
+            fast += amount * plan.decay_power[0, age]
+            middle += amount * plan.decay_power[1, age]
+            slow += amount * plan.decay_power[2, age]
+            total += amount
+            squares += amount * amount
     rows.decays[row, slot] = fast
     rows.decays[row, slot + 1] = middle
     rows.decays[row, slot + 2] = slow
+    rows.decays[row, slot + BURST] = squares / total if total > 0.0 else 0.0
 
 
-@njit(cache=True)
+@part
 def roll_day(plan: Plan, rows: Rows, row: int) -> None:
     """Seal today and open the next UTC day: the oldest tile falls out, sums lose the day that leaves their window."""
     day = rows.derived[row, DAY] + 1

@@ -1,0 +1,13 @@
+"""How functions are compiled: those Python calls, and those that only compiled code calls.
+
+An *entry* can be called from Python and is kept on disk. A *part* is compiled into the entries that use it; it has no
+door of its own for Python (`part.py_func` is the plain function), which saves most of its compile time: such a door
+unpacks every array of a plan and of a row.
+"""
+
+from typing import Final
+
+from numba import njit
+
+entry: Final = njit(cache=True)
+part: Final = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
