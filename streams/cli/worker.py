@@ -1,20 +1,37 @@
-"""`bellwether worker`: scores accounts while their events arrive, until told to stop."""
+"""`bellwether worker`: scores accounts while their events arrive, and copies scores and alerts into Redis."""
 
 import argparse
 
 from streams.settings import Settings
 
+ROLES = ("score", "project")
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's options: none, a worker is configured by its environment."""
-    del parser
+    """Declare the command's options; what else there is to configure is in the environment."""
+    parser.add_argument(
+        "--roles",
+        type=_roles,
+        default=frozenset(ROLES),
+        metavar="ROLE,…",
+        help="score (events to scores and alerts), project (those into Redis), or both, which is the default",
+    )
 
 
 def run(options: argparse.Namespace, settings: Settings) -> int:
     """Work until SIGTERM or Ctrl-C; return the exit code."""
-    del options
     from streams import worker  # noqa: PLC0415 - a second of imports that --help does not need
     from streams.scorer import load_compiled, new_partition  # noqa: PLC0415
 
+    is_projecting = "project" in options.roles
+    if "score" not in options.roles:
+        return worker.run(settings, None, is_projecting=is_projecting)
     compiled = load_compiled(settings)
-    return worker.run(settings, lambda number: new_partition(number, settings, compiled))
+    return worker.run(settings, lambda number: new_partition(number, settings, compiled), is_projecting=is_projecting)
+
+
+def _roles(text: str) -> frozenset[str]:
+    roles = frozenset(part.strip() for part in text.split(","))
+    if not roles <= set(ROLES):
+        raise argparse.ArgumentTypeError(f"expected score, project or score,project, got {text!r}")
+    return roles
