@@ -42,16 +42,20 @@ APPLIED = 0
 SKIPPED = 1
 NO_ROOM = 2
 EXPIRED = 3
+DROPPED = 4
 
 
 class Events(NamedTuple):
     """Columns of a chunk's events, in log order; units as in `state.columns`.
 
-    ``row`` (row number), ``code`` (route, `scoring.compile.Vocabulary`), ``offset``, ``at`` (ms), ``user``/``name``/
+    ``row`` (row number), ``topic`` (number of the topic whose position the event advances), ``bit`` (of TOPICS_SEEN, of
+    the event's own topic), ``code`` (route, `scoring.compile.Vocabulary`), ``offset``, ``at`` (ms), ``user``/``name``/
     ``item`` (64-bit hashes, 0 = none), ``quantity``, ``amount``, ``due`` (ms), ``severity``, ``score``, ``seats``, ``mrr``.
     """
 
     row: NDArray[np.int64]
+    topic: NDArray[np.int64]
+    bit: NDArray[np.int64]
     code: NDArray[np.int64]
     offset: NDArray[np.int64]
     at: NDArray[np.int64]
@@ -168,17 +172,13 @@ def apply_events(
     events: Events,
     outcome: NDArray[np.uint8],
     first: int,
-    topic: int,
-    bit: int,
     clock_ms: int,
 ) -> int:
-    """Apply a chunk's events from number `first` on.
+    """Apply a batch's events from number `first` on.
 
     Parameters
     ----------
-    outcome : uint8 array, written: APPLIED, SKIPPED or EXPIRED per event
-    topic : int, number of the topic whose position an event advances
-    bit : int, bit of TOPICS_SEEN that the event's own topic sets
+    outcome : uint8 array; DROPPED on entry for what is not to be applied, else written: APPLIED, SKIPPED or EXPIRED
     clock_ms : int, the partition's clock, or NO_VALUE
 
     Returns
@@ -187,15 +187,17 @@ def apply_events(
         Number of the first event not applied because the room for moves ran out, else the number of events.
     """
     for i in range(first, events.row.size):
+        if outcome[i] == DROPPED:
+            continue
         row = events.row[i]
         at_ms = events.at[i]
-        result = begin(plan, rows, work, row, topic, events.offset[i], at_ms, clock_ms)
+        result = begin(plan, rows, work, row, events.topic[i], events.offset[i], at_ms, clock_ms)
         if result == NO_ROOM:
             return i
         outcome[i] = result
         if result != APPLIED:
             continue
-        rows.ints[row, TOPICS_SEEN] |= bit
+        rows.ints[row, TOPICS_SEEN] |= events.bit[i]
         code = events.code[i]
         for route in range(plan.route_start[code], plan.route_start[code + 1]):
             signal = plan.route_signal[route]

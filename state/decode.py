@@ -45,6 +45,10 @@ class Record(Protocol):
         """Record timestamp, milliseconds UTC."""
 
     @property
+    def key(self) -> bytes | None:
+        """The bytes of the key."""
+
+    @property
     def value(self) -> bytes | None:
         """The bytes of the event."""
 
@@ -60,6 +64,7 @@ class LoneRecord(NamedTuple):
     headers: Headers = ()
     offset: int = 0
     timestamp: int = 0
+    key: bytes | None = None
 
 
 @dataclass(slots=True)

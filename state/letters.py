@@ -7,7 +7,7 @@ from state.flush import Message
 from state.rejections import Rejection
 
 
-def dead_letter(topic: str, partition: int, record: Record, key: bytes | None, rejection: Rejection) -> Message:
+def dead_letter(topic: str, partition: int, record: Record, rejection: Rejection) -> Message:
     """Return a refused record as a dead letter: its bytes unchanged, where it stood and why in headers."""
     own = [(name, value) for name, value in record.headers if not name.startswith("bw_")]
     origin = _origin(topic, partition, record)
@@ -16,7 +16,7 @@ def dead_letter(topic: str, partition: int, record: Record, key: bytes | None, r
         ("bw_path", rejection.path.encode()),
         ("bw_given", rejection.given.encode()),
     ]
-    return Message(key, record.value, [*own, *origin, *why], record.timestamp)
+    return Message(record.key, record.value, [*own, *origin, *why], record.timestamp)
 
 
 def rerouted(topic: str, partition: int, record: Record, account: str, target: int) -> Message:
@@ -31,7 +31,7 @@ def original_topic(headers: Sequence[tuple[str, bytes]]) -> str:
 
 
 def _origin(topic: str, partition: int, record: Record) -> list[tuple[str, bytes]]:
-    """A record that was rerouted before keeps its first origin."""
+    """Return where a record stood first; a rerouted one says so itself."""
     if any(name == "bw_topic" for name, _ in record.headers):
         return [(name, value) for name, value in record.headers if name in ("bw_topic", "bw_partition", "bw_offset")]
     return [

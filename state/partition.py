@@ -18,13 +18,14 @@ from scoring.compile import Compiled
 from scoring.model import TOPICS
 from state.advance import settle, sweep
 from state.alerts import Origin, alert_id, alert_message
-from state.apply import APPLIED, EXPIRED, NO_ROOM, SKIPPED, Events, apply_events, begin
+from state.apply import APPLIED, DROPPED, EXPIRED, NO_ROOM, SKIPPED, Events, apply_events, begin
 from state.changes import move_of, set_attributes, set_manual, take_outcome
 from state.codec import bytes_needed, decode_cold, decode_hot, derive_all, encode_canonical, encode_rows
-from state.decode import Chunk, Record, decode_chunk
+from state.decode import Record, decode_chunk
 from state.duplicates import Duplicates
-from state.events import EVENT_TYPES, Command, Tick
+from state.events import Command, Tick
 from state.flush import Flush, Message
+from state.intake import Intake, Part, Refused
 from state.judge import enter_by_command, resolve_all
 from state.layout import (
     AS_OF,
@@ -43,8 +44,7 @@ from state.layout import (
     placed,
 )
 from state.letters import dead_letter, original_topic, rerouted
-from state.murmur2 import partition_of
-from state.names import EventNames
+from state.moments import rfc3339
 from state.rejections import Rejection, RejectionCode
 from state.score import score_many
 from state.snapshots import snapshot_message, snapshot_of
@@ -56,6 +56,7 @@ BUFFER_BYTES = 4 << 20
 SPARSE_TOPICS = frozenset(("accounts", "outcomes", "commands"))
 TICKS = "ticks"
 REROUTED = "rerouted"
+RESULT_NAMES = {APPLIED: "applied", SKIPPED: "skipped", DROPPED: "duplicate"}
 
 
 class Meta(msgspec.Struct, kw_only=True):
@@ -114,12 +115,9 @@ class Partition:
         self.dirty = False
         self.counts: dict[tuple[str, str], int] = {}
         """(topic, result) → records so far; results are those of the metric bellwether_events_total."""
-        self._partition_count = partition_count
-        self._skew_ms = skew_ms
         self._origin = Origin(app_id, number)
-        self._names = {topic: EventNames(compiled.vocabulary, topic) for topic in TOPICS}
+        self._intake = Intake(number, partition_count, compiled, self.store, skew_ms)
         self._duplicates = duplicates or Duplicates()
-        self._foreign: dict[str, int] = {}
         self._runs: list[tuple[str, int, int]] = []
         self._moves: list[tuple[list[int], list[float]]] = []
         self._dead_letters: list[Message] = []
@@ -137,22 +135,32 @@ class Partition:
     # ---- input
 
     def apply(self, topic: str, records: Sequence[Record]) -> None:
-        """Apply records of one topic in order; those below the position are skipped. No sweep may be pending."""
-        assert self._sweep_from is None, "a sweep is pending"
-        position = self.positions.get(topic, 0)
-        if records and records[0].offset < position:
-            records = [record for record in records if record.offset >= position]
-        if not records:
-            return
-        first, last = records[0].offset, records[-1].offset
-        if topic == REROUTED:
-            self._apply_rerouted(records)
-        else:
-            self._apply_topic(topic, topic, records)
-        self.positions[topic] = last + 1
-        self._note_run(topic, first, last)
-        self.dirty = True
-        self._release_tick()
+        """Apply records of one topic in order: `apply_runs` of a single run."""
+        self.apply_runs([(topic, records)])
+
+    def apply_runs(self, runs: Sequence[tuple[str, Sequence[Record]]]) -> None:
+        """Apply runs of records in order; those below a topic's position are skipped.
+
+        What a tick's sweep may change is swept before anything that follows it; put ticks last to sweep in slices.
+        """
+        dense: list[tuple[str, Sequence[Record]]] = []
+        for topic, given in runs:
+            for records in self._pieces(topic, self._unseen(topic, given)):
+                self._finish_sweep()
+                if topic in TOPICS:
+                    dense.append((topic, records))
+                else:
+                    self._apply_dense(dense)
+                    dense = []
+                    self._apply_other(topic, records)
+                self._note_run(topic, records[0].offset, records[-1].offset)
+                self.positions[topic] = records[-1].offset + 1
+                self.dirty = True
+                if self._is_due():
+                    self._apply_dense(dense)
+                    dense = []
+                    self._release_tick()
+        self._apply_dense(dense)
 
     def sweep(self, max_rows: int) -> bool:
         """Run at most `max_rows` rows (≥ 1) of a pending sweep; True when nothing is pending."""
@@ -166,137 +174,125 @@ class Partition:
         self._sweep_from = None if last == len(self.store) else last
         return self._sweep_from is None
 
+    def _unseen(self, topic: str, records: Sequence[Record]) -> Sequence[Record]:
+        position = self.positions.get(topic, 0)
+        if records and records[0].offset < position:
+            return [record for record in records if record.offset >= position]
+        return records
+
+    def _finish_sweep(self) -> None:
+        while not self.sweep(len(self.store)):
+            pass
+
+    def _pieces(self, topic: str, records: Sequence[Record]) -> list[Sequence[Record]]:
+        """Cut records where a tick that is held, or among them, takes effect: that point belongs to the log, not to us."""
+        if topic == TICKS:
+            return [[record] for record in records]
+        end = 0 if self._held is None else self._held.ends.get(topic, 0)
+        if not records or not records[0].offset < end <= records[-1].offset:
+            return [records] if records else []
+        cut = next(k for k, record in enumerate(records) if record.offset >= end)
+        return [records[:cut], records[cut:]]
+
     def _note_run(self, topic: str, first: int, last: int) -> None:
         if self._runs and self._runs[-1][0] == topic:
             first = self._runs.pop()[1]
         self._runs.append((topic, first, last))
 
-    def _apply_rerouted(self, records: Sequence[Record]) -> None:
-        start = 0
-        topics = [original_topic(record.headers) for record in records]
-        for end in range(1, len(records) + 1):
-            if end == len(records) or topics[end] != topics[start]:
-                run = records[start:end]
-                if topics[start] in EVENT_TYPES and topics[start] != TICKS:
-                    self._apply_topic(REROUTED, topics[start], run)
-                else:
-                    refusal = Rejection(RejectionCode.UNKNOWN_VALUE, "headers.bw_topic", topics[start])
-                    self._refuse(REROUTED, run, [(k, refusal) for k in range(len(run))])
-                start = end
-
-    def _apply_topic(self, topic: str, contract: str, records: Sequence[Record]) -> None:
-        chunk = decode_chunk(contract, records, None if contract == TICKS else self._skew_ms)
-        if chunk.rejections:
-            self._refuse(topic, records, chunk.rejections)
-        if contract == TICKS:
+    def _apply_other(self, topic: str, records: Sequence[Record]) -> None:
+        """Apply a run of a topic that is rare: ticks, rerouted events, and what is said of accounts themselves."""
+        if topic == TICKS:
+            chunk = decode_chunk(TICKS, records)
+            self._refuse([Refused(k, topic, records[k], rejection) for k, rejection in chunk.rejections])
             for tick in chunk.structs:
                 self._hold(tick)
             self._count(topic, "applied", len(chunk.structs))
+        elif topic == REROUTED:
+            for contract, part in _by_origin(records):
+                if contract in TOPICS:
+                    self._apply_parts([Part(topic, contract, part, np.arange(len(part)))])
+                elif contract in SPARSE_TOPICS:
+                    self._apply_sparse(Part(topic, contract, part, np.arange(len(part))))
+                else:
+                    refusal = Rejection(RejectionCode.UNKNOWN_VALUE, "headers.bw_topic", contract)
+                    self._refuse([Refused(k, topic, record, refusal) for k, record in enumerate(part)])
+        else:
+            self._apply_sparse(Part(topic, topic, records, np.arange(len(records))))
+
+    def _apply_dense(self, runs: Sequence[tuple[str, Sequence[Record]]]) -> None:
+        """Apply runs of the dense topics, each topic decoded at once, in the order of the runs."""
+        if not runs:
             return
-        kept = self._at_home(topic, records, chunk)
-        repeated = self._duplicates.check(chunk.id_hash, chunk.timestamp_ms, chunk.occurred_at_ms)
-        repeated &= kept
-        self._count(topic, "duplicate", int(repeated.sum()))
-        chosen = np.flatnonzero(kept & ~repeated)
-        if contract in SPARSE_TOPICS:
-            self._apply_sparse(topic, contract, records, chunk, chosen)
-        elif chosen.size:
-            self._apply_dense(topic, contract, records, chunk, chosen)
-
-    def _at_home(self, topic: str, records: Sequence[Record], chunk: Chunk) -> NDArray[np.bool_]:
-        """Return which events belong to this partition; address the others to theirs."""
-        kept = np.ones(len(chunk.account), np.bool_)
-        numbers = self.store.numbers
-        unknown = [k for k, account in enumerate(chunk.account) if account not in numbers]
-        by_offset: dict[int, Record] | None = None
-        for k in unknown:
-            account = chunk.account[k]
-            target = self._foreign.get(account)
-            if target is None:
-                target = partition_of(account, self._partition_count)
-                if target == self.number:
-                    continue
-                if len(self._foreign) > 100_000:
-                    self._foreign.clear()
-                self._foreign[account] = target
-            kept[k] = False
-            by_offset = by_offset or {record.offset: record for record in records}
-            record = by_offset[int(chunk.offset[k])]
-            self._rerouted.append(rerouted(topic, self.number, record, account, target))
-            self._count(topic, "rerouted", 1)
-        return kept
-
-    def _apply_dense(
-        self, topic: str, contract: str, records: Sequence[Record], chunk: Chunk, chosen: NDArray[np.int64]
-    ) -> None:
-        is_all = chosen.size == len(chunk.account)
-        accounts = chunk.account if is_all else [chunk.account[k] for k in chosen]
-        names = chunk.event if is_all else [chunk.event[k] for k in chosen]
-        signals = sum(name == contract for name in (signal.topic for signal in self.compiled.model.signals))
-        self.store.reserve(len(accounts), len(accounts) * signals)
-        codes, name_hashes = self._names[contract].resolve(names)
-
-        def column(values: NDArray[Any]) -> NDArray[Any]:
-            return values if is_all else values[chosen]
-
-        events = Events(
-            row=np.array(self._row_numbers(accounts), np.int64),
-            code=codes,
-            offset=column(chunk.offset),
-            at=column(chunk.occurred_at_ms),
-            user=column(chunk.user_hash),
-            name=name_hashes,
-            item=column(chunk.item_hash),
-            quantity=column(chunk.quantity),
-            amount=column(chunk.amount),
-            due=column(chunk.due_at_ms),
-            severity=column(chunk.severity),
-            score=column(chunk.score),
-            seats=column(chunk.seats),
-            mrr=column(chunk.mrr),
+        records: dict[str, list[Record]] = {}
+        places: dict[str, list[NDArray[np.int64]]] = {}
+        start = 0
+        for topic, run in runs:
+            records.setdefault(topic, []).extend(run)
+            places.setdefault(topic, []).append(np.arange(start, start + len(run)))
+            start += len(run)
+        self._apply_parts(
+            [Part(topic, topic, chosen, np.concatenate(places[topic])) for topic, chosen in records.items()]
         )
-        outcome = np.zeros(len(accounts), np.uint8)
-        number, bit = INPUT_TOPICS.index(topic), 1 << TOPICS.index(contract)
+
+    def _apply_parts(self, parts: Sequence[Part]) -> None:
+        batch = self._intake.batch(parts)
+        events = batch.events
+        self.store.reserve(0, events.row.size * len(self.compiled.model.signals))
+        repeated = self._duplicates.check(batch.id_hash, batch.timestamp_ms, events.at)
+        outcome = np.where(repeated, np.uint8(DROPPED), np.uint8(APPLIED)).astype(np.uint8)
         done = 0
         while True:
-            rows = self.store.rows
-            done = apply_events(self.plan, rows, self.work, events, outcome, done, number, bit, self.clock_ms)
+            done = apply_events(self.plan, self.store.rows, self.work, events, outcome, done, self.clock_ms)
             self._drain()
-            if done == len(accounts):
+            if done == events.row.size:
                 break
-        expired = np.flatnonzero(outcome == EXPIRED)
-        self._count(topic, "applied", int((outcome == APPLIED).sum()))
-        self._count(topic, "skipped", int((outcome == SKIPPED).sum()))
-        if expired.size:
-            self._refuse_expired(topic, records, events.offset[expired], events.at[expired])
+        self._count_outcomes(events.topic, outcome)
+        for topic, message in batch.rerouted:
+            self._rerouted.append(message)
+            self._count(topic, "rerouted", 1)
+        expired = [self._expired(batch.records[k], events, k) for k in np.flatnonzero(outcome == EXPIRED).tolist()]
+        self._refuse(batch.refused + expired)
 
-    def _row_numbers(self, accounts: Sequence[str]) -> list[int]:
-        numbers = self.store.numbers
-        try:
-            return [numbers[account] for account in accounts]
-        except KeyError:
-            return [self.store.number(account) for account in accounts]
+    def _expired(self, record: Record, events: Events, line: int) -> Refused:
+        rejection = Rejection(RejectionCode.EXPIRED, "$.occurred_at", rfc3339(int(events.at[line])))
+        return Refused(line, INPUT_TOPICS[int(events.topic[line])], record, rejection)
 
-    def _apply_sparse(
-        self, topic: str, contract: str, records: Sequence[Record], chunk: Chunk, chosen: NDArray[np.int64]
-    ) -> None:
-        self.store.reserve(int(chosen.size), 0)
-        number = INPUT_TOPICS.index(topic)
-        for k in chosen.tolist():
-            row = self.store.number(chunk.account[k])
-            at_ms = int(chunk.occurred_at_ms[k])
-            offset = int(chunk.offset[k])
-            while True:
-                result = begin(self.plan, self.store.rows, self.work, row, number, offset, at_ms, self.clock_ms)
-                self._drain()
-                if result != NO_ROOM:
-                    break
-            if result == EXPIRED:
-                self._refuse_expired(topic, records, chunk.offset[k : k + 1], chunk.occurred_at_ms[k : k + 1])
-            self._count(topic, "applied" if result == APPLIED else "skipped", int(result != EXPIRED))
-            if result == APPLIED:
-                self._change(contract, row, chunk.structs[k])
-                self._drain()
+    def _count_outcomes(self, topics: NDArray[np.int64], outcome: NDArray[np.uint8]) -> None:
+        for result, name in RESULT_NAMES.items():
+            for topic, number in enumerate(np.bincount(topics[outcome == result]).tolist()):
+                self._count(INPUT_TOPICS[topic], name, number)
+
+    def _apply_sparse(self, part: Part) -> None:
+        chunk, kept, refused = self._intake.decode(part)
+        self._refuse(refused)
+        repeated = self._duplicates.check(chunk.id_hash, chunk.timestamp_ms, chunk.occurred_at_ms)
+        self.store.reserve(len(chunk.account), 0)
+        for k, account in enumerate(chunk.account):
+            record = part.records[int(kept[k])]
+            target = self._intake.target(account)
+            if target != self.number:
+                self._rerouted.append(rerouted(part.topic, self.number, record, account, target))
+                self._count(part.topic, "rerouted", 1)
+            elif repeated[k]:
+                self._count(part.topic, "duplicate", 1)
+            else:
+                self._apply_one(part, record, account, int(chunk.occurred_at_ms[k]), chunk.structs[k])
+
+    def _apply_one(self, part: Part, record: Record, account: str, at_ms: int, event: Any) -> None:
+        row, topic = self.store.number(account), INPUT_TOPICS.index(part.topic)
+        while True:
+            result = begin(self.plan, self.store.rows, self.work, row, topic, record.offset, at_ms, self.clock_ms)
+            self._drain()
+            if result != NO_ROOM:
+                break
+        if result == EXPIRED:
+            rejection = Rejection(RejectionCode.EXPIRED, "$.occurred_at", rfc3339(at_ms))
+            self._refuse([Refused(0, part.topic, record, rejection)])
+            return
+        self._count(part.topic, RESULT_NAMES[result], 1)
+        if result == APPLIED:
+            self._change(part.contract, row, event)
+            self._drain()
 
     def _change(self, contract: str, row: int, event: Any) -> None:
         """Let one account, outcome or command event change its row, and score it."""
@@ -342,33 +338,22 @@ class Partition:
         if self._held is None and tick.as_of_ms > self.clock_ms:
             self._held = tick
 
-    def _release_tick(self) -> None:
+    def _is_due(self) -> bool:
         tick = self._held
-        if tick is None or any(self.positions.get(topic, 0) < end for topic, end in tick.ends.items()):
-            return
+        return tick is not None and all(self.positions.get(topic, 0) >= end for topic, end in tick.ends.items())
+
+    def _release_tick(self) -> None:
+        assert self._held is not None
+        self.clock_ms = self._held.as_of_ms
         self._held = None
-        self.clock_ms = tick.as_of_ms
         self._sweep_from = 0
 
     # ---- what does not become state
 
-    def _refuse(self, topic: str, records: Sequence[Record], rejections: Sequence[tuple[int, Rejection]]) -> None:
-        for k, rejection in rejections:
-            record = records[k]
-            key = getattr(record, "key", None)
-            self._dead_letters.append(dead_letter(topic, self.number, record, key, rejection))
-        self._count(topic, "dead_letter", len(rejections))
-
-    def _refuse_expired(
-        self, topic: str, records: Sequence[Record], offsets: NDArray[np.int64], at: NDArray[np.int64]
-    ) -> None:
-        places = {record.offset: k for k, record in enumerate(records)}
-        pairs = zip(offsets.tolist(), at.tolist(), strict=True)
-        self._refuse(
-            topic,
-            records,
-            [(places[o], Rejection(RejectionCode.EXPIRED, "$.occurred_at", str(ms))) for o, ms in pairs],
-        )
+    def _refuse(self, refused: Sequence[Refused]) -> None:
+        for _, topic, record, rejection in refused:
+            self._dead_letters.append(dead_letter(topic, self.number, record, rejection))
+            self._count(topic, "dead_letter", 1)
 
     def _count(self, topic: str, result: str, number: int) -> None:
         if number:
@@ -545,3 +530,14 @@ def columns_of(compiled: Compiled) -> list[str]:
         *(f"override {override.name}" for override in model.overrides),
         *(f"rule {rule.name}" for rule in compiled.rules),
     ]
+
+
+def _by_origin(records: Sequence[Record]) -> list[tuple[str, Sequence[Record]]]:
+    """Return rerouted records in runs of the same original topic."""
+    runs: list[tuple[str, list[Record]]] = []
+    for record in records:
+        topic = original_topic(record.headers)
+        if not runs or runs[-1][0] != topic:
+            runs.append((topic, []))
+        runs[-1][1].append(record)
+    return runs

@@ -100,11 +100,10 @@ class Lease:
 
     async def _apply(self, runs: Sequence[Run], observer: Observer) -> None:
         began = monotonic()
-        apply, sweep = self.fold.apply, self.fold.sweep
+        self.fold.apply_runs(runs)
+        while not self.fold.sweep(SWEEP_ROWS):
+            await asyncio.sleep(0)
         for topic, records in runs:
-            apply(topic, records)
-            while not sweep(SWEEP_ROWS):
-                await asyncio.sleep(0)
             self.records_applied += len(records)
             if topic != TICKS:
                 self.newest_ms = max(self.newest_ms, records[-1].timestamp)

@@ -42,8 +42,11 @@ class Fold(Protocol):
     positions: Mapping[str, int]
     """Input topic → next offset to read; topics never read are absent."""
 
-    def apply(self, topic: str, records: Sequence[Record]) -> None:
-        """Apply records of one topic in order; those below the position are skipped. No sweep may be pending."""
+    def apply_runs(self, runs: Sequence[tuple[str, Sequence[Record]]]) -> None:
+        """Apply runs of records (topic, records) in order; those below a topic's position are skipped.
+
+        No sweep may be pending; ticks come last.
+        """
 
     def sweep(self, max_rows: int) -> bool:
         """Run at most ``max_rows`` rows (>= 1) of a pending sweep; True when nothing is pending."""

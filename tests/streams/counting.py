@@ -32,8 +32,12 @@ class CountingFold:
         self._alerts: list[Message] = []
         self._runs: list[list[object]] = []
 
-    def apply(self, topic: str, records: Sequence[Record]) -> None:
-        """Count what lies at or above the position."""
+    def apply_runs(self, runs: Sequence[tuple[str, Sequence[Record]]]) -> None:
+        """Count what lies at or above the positions."""
+        for topic, records in runs:
+            self._apply(topic, records)
+
+    def _apply(self, topic: str, records: Sequence[Record]) -> None:
         position = self.positions.get(topic, 0)
         fresh = records if records[0].offset >= position else [r for r in records if r.offset >= position]
         if not fresh:

@@ -105,7 +105,7 @@ async def test_a_flush_writes_every_part_to_its_topic(provisioned: Settings) -> 
 async def test_many_rows_need_several_batches_and_all_arrive(provisioned: Settings) -> None:
     """4 000 rows of 1 000 bytes exceed one batch many times over."""
     fold = CountingFold(1)
-    fold.apply("usage", [At(index, 0, b"%d" % index + b"x" * 1_000) for index in range(4_000)])
+    fold.apply_runs([("usage", [At(index, 0, b"%d" % index + b"x" * 1_000) for index in range(4_000)])])
     async with open_lease(provisioned, fold, Observer()) as (lease, committer):
         await committer.flush(lease)
     assert len((await read_all(provisioned, provisioned.changelog))[1]) == 4_001
@@ -117,7 +117,7 @@ async def test_an_alert_is_flushed_at_once_and_the_rest_at_the_interval(provisio
 
     async def flush_of(count: int, offset: int, lease: Lease) -> float:
         began, before = monotonic(), len(flushes.at)
-        fold.apply("usage", [At(offset + index, 0, b"a") for index in range(count)])
+        fold.apply_runs([("usage", [At(offset + index, 0, b"a") for index in range(count)])])
         lease.is_dirty.set()
         async with asyncio.timeout(20):
             while len(flushes.at) == before:
@@ -126,7 +126,7 @@ async def test_an_alert_is_flushed_at_once_and_the_rest_at_the_interval(provisio
 
     async with open_lease(provisioned, fold, flushes) as (lease, committer):
         committer._min_seconds = committer._max_seconds = 2.0
-        fold.apply("usage", [At(0, 0, b"other")])
+        fold.apply_runs([("usage", [At(0, 0, b"other")])])
         await committer.flush(lease)  # a new broker takes its time for the first transaction
         task = asyncio.create_task(committer.commit_forever(lease))
         await flush_of(1, 1, lease)  # the first finds no interval to wait for

@@ -1,0 +1,229 @@
+"""From runs of records of several topics to one batch of events in the order they were handed out.
+
+The order across topics matters to the state, but decoding one record at a time would cost more than everything else. So
+each topic's records of a stretch are decoded at once, and the columns are then put back into the stretch's order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scoring.compile import Compiled
+from scoring.model import TOPICS
+from state.apply import Events
+from state.decode import Chunk, Record, decode_chunk
+from state.flush import Message
+from state.layout import INPUT_TOPICS
+from state.letters import rerouted
+from state.murmur2 import partition_of
+from state.names import EventNames
+from state.rejections import Rejection
+from state.store import AccountStore
+
+FOREIGN_LIMIT: Final = 100_000
+"""Accounts of other partitions that are remembered; beyond it the table starts anew."""
+
+
+class Part(NamedTuple):
+    """Records of one topic of a stretch.
+
+    Parameters
+    ----------
+    topic
+        The topic they were read from; its positions advance.
+    contract
+        The topic whose contract they follow: the same, but for rerouted records.
+    records
+        In offset order.
+    places
+        int64, where each stands in the stretch.
+    """
+
+    topic: str
+    contract: str
+    records: Sequence[Record]
+    places: NDArray[np.int64]
+
+
+class Refused(NamedTuple):
+    """A record that becomes a dead letter."""
+
+    place: int
+    topic: str
+    record: Record
+    rejection: Rejection
+
+
+@dataclass(slots=True)
+class Batch:
+    """Events of a stretch in its order, ready for the kernel, and what did not become one.
+
+    Parameters
+    ----------
+    events
+        Columns, one line an event.
+    id_hash, timestamp_ms
+        For the duplicates: hash of (source, id), and the record's timestamp.
+    records
+        The record behind each line.
+    refused
+        Dead letters to be.
+    rerouted
+        (topic, message): records of accounts that live in another partition.
+    """
+
+    events: Events
+    id_hash: NDArray[np.uint64]
+    timestamp_ms: NDArray[np.int64]
+    records: list[Record]
+    refused: list[Refused]
+    rerouted: list[tuple[str, Message]]
+
+
+class Intake:
+    """Decodes for one partition.
+
+    Parameters
+    ----------
+    number, partition_count
+        The partition, and how many there are.
+    compiled
+        The model: its vocabulary gives event names their routes.
+    store
+        Gives accounts their row numbers.
+    skew_ms
+        How far an event may lie after its record's timestamp, ≥ 0, milliseconds.
+    """
+
+    def __init__(
+        self, number: int, partition_count: int, compiled: Compiled, store: AccountStore, skew_ms: int
+    ) -> None:
+        self._number = number
+        self._partition_count = partition_count
+        self._store = store
+        self._skew_ms = skew_ms
+        self._names = {topic: EventNames(compiled.vocabulary, topic) for topic in TOPICS}
+        self._foreign: dict[str, int] = {}
+
+    def decode(self, part: Part) -> tuple[Chunk, NDArray[np.int64], list[Refused]]:
+        """Return a part's accepted events, the index in the part of each, and its refused records."""
+        chunk = decode_chunk(part.contract, part.records, self._skew_ms)
+        kept = np.arange(len(part.records))
+        if chunk.rejections:
+            kept = np.delete(kept, [index for index, _ in chunk.rejections])
+        refused = [
+            Refused(int(part.places[index]), part.topic, part.records[index], rejection)
+            for index, rejection in chunk.rejections
+        ]
+        return chunk, kept, refused
+
+    def target(self, account: str) -> int:
+        """Return the partition an account lives in."""
+        if account in self._store.numbers:
+            return self._number
+        target = self._foreign.get(account)
+        if target is None:
+            target = partition_of(account, self._partition_count)
+            if target != self._number:
+                if len(self._foreign) >= FOREIGN_LIMIT:
+                    self._foreign.clear()
+                self._foreign[account] = target
+        return target
+
+    def batch(self, parts: Sequence[Part]) -> Batch:
+        """Return the events of parts of the dense topics in the stretch's order."""
+        columns: list[dict[str, Any]] = []
+        records: list[Record] = []
+        refused: list[Refused] = []
+        away: list[tuple[int, str, Message]] = []
+        for part in parts:
+            chunk, kept, faults = self.decode(part)
+            refused += faults
+            home, gone = self._at_home(part, chunk, kept)
+            away += gone
+            columns.append(self._columns(part, chunk, kept, home))
+            chosen = kept if home is None else kept[home]
+            whole = chosen.size == len(part.records)
+            records += part.records if whole else [part.records[k] for k in chosen.tolist()]
+        merged = columns[0] if len(columns) == 1 else _concatenated(columns)
+        if len(columns) > 1:
+            order = np.argsort(merged["place"])
+            merged = {name: column[order] for name, column in merged.items()}
+            records = [records[k] for k in order.tolist()]
+        refused.sort(key=lambda line: line.place)
+        away.sort(key=lambda line: line[0])
+        return Batch(
+            events=Events(**{name: merged[name] for name in Events._fields}),
+            id_hash=merged["id_hash"],
+            timestamp_ms=merged["timestamp_ms"],
+            records=records,
+            refused=refused,
+            rerouted=[(topic, message) for _, topic, message in away],
+        )
+
+    def _at_home(
+        self, part: Part, chunk: Chunk, kept: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64] | None, list[tuple[int, str, Message]]]:
+        """Return which events belong here (None = all), and messages for the partitions of the others."""
+        numbers = self._store.numbers
+        strangers = [k for k, account in enumerate(chunk.account) if account not in numbers]
+        gone: list[tuple[int, str, Message]] = []
+        left: list[int] = []
+        for k in strangers:
+            account = chunk.account[k]
+            target = self.target(account)
+            if target != self._number:
+                left.append(k)
+                index = int(kept[k])
+                message = rerouted(part.topic, self._number, part.records[index], account, target)
+                gone.append((int(part.places[index]), part.topic, message))
+        return (np.delete(np.arange(len(chunk.account)), left) if left else None), gone
+
+    def _columns(
+        self, part: Part, chunk: Chunk, kept: NDArray[np.int64], home: NDArray[np.int64] | None
+    ) -> dict[str, Any]:
+        accounts, names = chunk.account, chunk.event
+        if home is not None:
+            accounts, names = [accounts[k] for k in home.tolist()], [names[k] for k in home.tolist()]
+        count = len(accounts)
+        codes, hashes = self._names[part.contract].resolve(names)
+
+        def chosen(column: NDArray[Any]) -> NDArray[Any]:
+            return column if home is None else column[home]
+
+        return {
+            "place": part.places[chosen(kept)],
+            "row": self._rows(accounts),
+            "topic": np.full(count, INPUT_TOPICS.index(part.topic), np.int64),
+            "bit": np.full(count, 1 << TOPICS.index(part.contract), np.int64),
+            "code": codes,
+            "name": hashes,
+            "offset": chosen(chunk.offset),
+            "at": chosen(chunk.occurred_at_ms),
+            "timestamp_ms": chosen(chunk.timestamp_ms),
+            "id_hash": chosen(chunk.id_hash),
+            "user": chosen(chunk.user_hash),
+            "item": chosen(chunk.item_hash),
+            "quantity": chosen(chunk.quantity),
+            "amount": chosen(chunk.amount),
+            "due": chosen(chunk.due_at_ms),
+            "severity": chosen(chunk.severity),
+            "score": chosen(chunk.score),
+            "seats": chosen(chunk.seats),
+            "mrr": chosen(chunk.mrr),
+        }
+
+    def _rows(self, accounts: Sequence[str]) -> NDArray[np.int64]:
+        numbers = self._store.numbers
+        try:
+            return np.array([numbers[account] for account in accounts], np.int64)
+        except KeyError:
+            self._store.reserve(len(accounts), 0)
+            return np.array([self._store.number(account) for account in accounts], np.int64)
+
+
+def _concatenated(columns: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {name: np.concatenate([column[name] for column in columns]) for name in columns[0]}
