@@ -1,18 +1,124 @@
-"""How functions are compiled: those Python calls, and those that only compiled code calls.
+"""How functions are compiled, and how they are handed many arrays at once.
 
 An *entry* can be called from Python and is kept on disk. A *part* is compiled into the entries that use it; it has no
-door of its own for Python (`part.py_func` is the plain function), which saves most of its compile time: such a door
-unpacks every array of a plan and of a row.
+door of its own for Python (`part.py_func` is the plain function), which saves half of its compile time.
 
-Neither counts references: their arrays belong to the caller, who outlives the call. With counting, every call of a part
-touches the counters of all sixty arrays of plan, rows and work twice, which took nine tenths of the kernel's time. Hence
-an entry or a part cannot make arrays; an *allocating* part can.
+The arrays of a plan, of a partition's rows and of the scratch room are named tuples in Python. Compiled code takes them
+by *handle*: one pointer to a table of their addresses and shapes, whose attributes are the arrays. As tuples, every call
+would hand over some 60 arrays and count the references to each: that made an evaluation cost a hundred times its
+arithmetic, and took twice as long to compile.
 """
 
-from typing import Final
+from typing import Any, Final
 
-from numba import njit
+import numpy as np
+from llvmlite import ir
+from numba import config, njit, typeof, types
+from numba.core import cgutils
+from numba.core.typing.templates import AttributeTemplate
+from numba.extending import (
+    NativeValue,
+    infer_getattr,
+    lower_getattr_generic,
+    models,
+    register_model,
+    typeof_impl,
+    unbox,
+)
 
-entry: Final = njit(cache=True, _nrt=False)
-part: Final = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
-allocating_part: Final = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=True)
+entry: Final = njit(cache=True)
+part: Final = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+WORD: Final = ir.IntType(64)
+
+
+class HandleType(types.Type):  # type: ignore[misc]
+    """Compiled type of a handle: the names and types of the arrays it leads to.
+
+    Parameters
+    ----------
+    fields : tuple of (name, numba array type)
+    """
+
+    def __init__(self, fields: tuple[tuple[str, Any], ...]) -> None:
+        self.fields = fields
+        super().__init__(name=f"Handle({', '.join(f'{name}: {kind}' for name, kind in fields)})")
+
+    def place(self, name: str) -> tuple[int, Any]:
+        """Return where an array's description begins in the table, in words, and the array's type."""
+        start = 0
+        for own, kind in self.fields:
+            if own == name:
+                return start, kind
+            start += 3 + 2 * kind.ndim
+        raise KeyError(name)
+
+
+class Handle:
+    """What Python passes to compiled functions in place of a named tuple of arrays; it keeps the arrays alive.
+
+    The table holds for each array: number of entries, bytes of an entry, address, shape, strides.
+    """
+
+    def __init__(self, arrays: Any) -> None:
+        self.arrays = arrays
+        self.kind = HandleType(tuple((name, typeof(array)) for name, array in arrays._asdict().items()))
+        words: list[int] = []
+        for array in arrays:
+            words += [array.size, array.itemsize, array.ctypes.data, *array.shape, *array.strides]
+        self.table = np.array(words, np.int64)
+        self.address = int(self.table.ctypes.data)
+
+
+def handle(arrays: Any) -> Any:
+    """Return the handle of a named tuple of arrays; where nothing is compiled, the tuple serves as its own."""
+    return arrays if config.DISABLE_JIT else Handle(arrays)
+
+
+@typeof_impl.register(Handle)
+def _typeof_handle(value: Handle, _: Any) -> HandleType:
+    return value.kind
+
+
+@register_model(HandleType)
+class _HandleModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, kind: HandleType) -> None:
+        super().__init__(manager, kind, WORD.as_pointer())
+
+
+@unbox(HandleType)
+def _unbox_handle(_: HandleType, value: Any, c: Any) -> Any:
+    address = c.pyapi.object_getattr_string(value, "address")
+    pointer = c.builder.inttoptr(c.pyapi.long_as_longlong(address), WORD.as_pointer())
+    c.pyapi.decref(address)
+    return NativeValue(pointer)
+
+
+@infer_getattr
+class _HandleAttributes(AttributeTemplate):  # type: ignore[misc]
+    key = HandleType
+
+    def generic_resolve(self, kind: HandleType, name: str) -> Any:
+        return dict(kind.fields).get(name)
+
+
+@lower_getattr_generic(HandleType)
+def _load_array(context: Any, builder: Any, kind: HandleType, pointer: Any, name: str) -> Any:
+    """Build the array's description from the table; it owns nothing, so no reference is counted."""
+    start, array_kind = kind.place(name)
+
+    def word(k: int) -> Any:
+        loaded = builder.load(builder.gep(pointer, [WORD(start + k)]))
+        # The table never changes while a function runs, so one load serves all of it.
+        loaded.set_metadata("invariant.load", builder.module.add_metadata([]))
+        return loaded
+
+    array = context.make_array(array_kind)(context, builder)
+    array.meminfo = cgutils.get_null_value(array.meminfo.type)
+    array.parent = cgutils.get_null_value(array.parent.type)
+    array.nitems = word(0)
+    array.itemsize = word(1)
+    array.data = builder.inttoptr(word(2), array.data.type)
+    array.shape = cgutils.pack_array(builder, [word(3 + k) for k in range(array_kind.ndim)])
+    array.strides = cgutils.pack_array(builder, [word(3 + array_kind.ndim + k) for k in range(array_kind.ndim)])
+    return array._getvalue()  # noqa: SLF001 - numba's own name for it

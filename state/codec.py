@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring import plan as p
-from scoring.jit import allocating_part, entry, part
+from scoring.jit import entry, part
 from scoring.plan import Plan
 from state.advance import fit_trajectory, wait_for_next
 from state.items import find_or_add, is_open, recount_open
@@ -105,7 +105,7 @@ def put_closes(rows: Rows, row: int, width: int, first: int, last: int, buffer: 
     return place
 
 
-@allocating_part
+@part
 def put_items(rows: Rows, row: int, first_day: int, buffer: Bytes, place: int) -> int:
     """Write the items touched on or after a day, in an order that does not depend on when they came: by signal and hash."""
     for head in (DISTINCT_HEAD, OPEN_HEAD):

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.compile import Compiled
+from scoring.jit import handle
 from scoring.model import TOPICS
 from state.advance import settle, sweep
 from state.alerts import Origin, alert_id, alert_message
@@ -106,9 +107,11 @@ class Partition:
         self.number = number
         self.compiled = compiled
         self.layout = layout_of(compiled.plan)
-        self.plan = placed(compiled.plan, self.layout)
+        plan = placed(compiled.plan, self.layout)
+        self.plan = handle(plan)
         self.store = AccountStore(self.layout)
-        self.work = make_work(self.plan, self.layout)
+        self.scratch = make_work(plan, self.layout)
+        self.work = handle(self.scratch)
         self.positions: dict[str, int] = {}
         self.clock_ms = NO_VALUE
         self.sequence = 0
@@ -169,7 +172,7 @@ class Partition:
         first = self._sweep_from
         last = min(first + max_rows, len(self.store))
         while first < last:
-            first = sweep(self.plan, self.store.rows, self.work, first, last, self.clock_ms)
+            first = sweep(self.plan, self.store.handle, self.work, first, last, self.clock_ms)
             self._drain()
         self._sweep_from = None if last == len(self.store) else last
         return self._sweep_from is None
@@ -242,7 +245,7 @@ class Partition:
         outcome = np.where(repeated, np.uint8(DROPPED), np.uint8(APPLIED)).astype(np.uint8)
         done = 0
         while True:
-            done = apply_events(self.plan, self.store.rows, self.work, events, outcome, done, self.clock_ms)
+            done = apply_events(self.plan, self.store.handle, self.work, events, outcome, done, self.clock_ms)
             self._drain()
             if done == events.row.size:
                 break
@@ -281,7 +284,7 @@ class Partition:
     def _apply_one(self, part: Part, record: Record, account: str, at_ms: int, event: Any) -> None:
         row, topic = self.store.number(account), INPUT_TOPICS.index(part.topic)
         while True:
-            result = begin(self.plan, self.store.rows, self.work, row, topic, record.offset, at_ms, self.clock_ms)
+            result = begin(self.plan, self.store.handle, self.work, row, topic, record.offset, at_ms, self.clock_ms)
             self._drain()
             if result != NO_ROOM:
                 break
@@ -306,11 +309,11 @@ class Partition:
                 rows.dirty[row] |= COLD | SNAPSHOT
         elif contract == "outcomes":
             if take_outcome(ints, event):
-                resolve_all(self.plan, rows, self.work, row, at_ms)
+                resolve_all(self.plan, self.store.handle, self.work, row, at_ms)
                 rows.dirty[row] |= SNAPSHOT
         else:
             self._command(row, event, at_ms)
-        settle(self.plan, rows, self.work, row, at_ms)
+        settle(self.plan, self.store.handle, self.work, row, at_ms)
 
     def _command(self, row: int, event: Command, at_ms: int) -> None:
         rows = self.store.rows
@@ -325,7 +328,7 @@ class Partition:
                 continue
             move = move_of(event, state)
             if move is not None:
-                enter_by_command(self.plan, rows, self.work, row, rule, move.state, at_ms, move.until_ms)
+                enter_by_command(self.plan, self.store.handle, self.work, row, rule, move.state, at_ms, move.until_ms)
 
     def _profile(self, row: int) -> dict[str, str]:
         stored = self.store.profiles.get(row)
@@ -361,11 +364,11 @@ class Partition:
 
     def _drain(self) -> None:
         """Take the kernel's moves away, so that it has room again."""
-        count = int(self.work.counts[COUNT_MOVES])
+        count = int(self.scratch.counts[COUNT_MOVES])
         if count:
-            moves = self.work.moves[:count].tolist()
-            self._moves += zip(moves, self.work.pictures[:count].tolist(), strict=True)
-            self.work.counts[COUNT_MOVES] = 0
+            moves = self.scratch.moves[:count].tolist()
+            self._moves += zip(moves, self.scratch.pictures[:count].tolist(), strict=True)
+            self.scratch.counts[COUNT_MOVES] = 0
 
     # ---- output
 
@@ -409,9 +412,9 @@ class Partition:
         if not chosen.size:
             return []
         rows.dirty[chosen] &= ~np.uint8(SNAPSHOT)
-        pictures = np.empty((chosen.size, self.work.pictures.shape[1]))
+        pictures = np.empty((chosen.size, self.scratch.pictures.shape[1]))
         at = np.empty(chosen.size, np.int64)
-        score_many(self.plan, rows, self.work, chosen, self.clock_ms, pictures, at)
+        score_many(self.plan, self.store.handle, self.work, chosen, self.clock_ms, pictures, at)
         lines = zip(chosen.tolist(), rows.ints[chosen].tolist(), pictures.tolist(), at.tolist(), strict=True)
         return [self._snapshot(row, ints, picture, at_ms) for row, ints, picture, at_ms in lines]
 
@@ -431,9 +434,9 @@ class Partition:
         done = 0
         while done < chosen.size:
             first = done
-            done = encode_rows(self.plan, rows, chosen, first, self.clock_ms, self._buffer, ends)
+            done = encode_rows(self.plan, self.store.handle, chosen, first, self.clock_ms, self._buffer, ends)
             if done == first:
-                needed = 2 * bytes_needed(self.plan, rows, int(chosen[first]))
+                needed = 2 * bytes_needed(self.plan, self.store.handle, int(chosen[first]))
                 self._buffer = np.empty(2 * needed, np.uint8)
                 continue
             data = self._buffer[: ends[done - 1, 1]].tobytes()
@@ -477,9 +480,9 @@ class Partition:
         row = self.store.number(account)
         buffer = np.frombuffer(value, np.uint8)
         if kind == b"h":
-            decode_hot(self.plan, self.store.rows, row, buffer, 0)
+            decode_hot(self.plan, self.store.handle, row, buffer, 0)
         else:
-            end = decode_cold(self.plan, self.store.rows, row, buffer, 0)
+            end = decode_cold(self.plan, self.store.handle, row, buffer, 0)
             self.store.profiles[row] = value[end:]
 
     def finish_load(self) -> None:
@@ -499,7 +502,7 @@ class Partition:
         if meta.held is not None:
             self._held = Tick(as_of_ms=meta.held[0], ends=meta.held[1])
         rows, count = self.store.rows, len(self.store)
-        derive_all(self.plan, rows, self.work, count)
+        derive_all(self.plan, self.store.handle, self.work, count)
         if self.clock_ms != NO_VALUE:
             self._sweep_from = 0
             self.sweep(max(count, 1))
@@ -512,8 +515,8 @@ class Partition:
     def row_bytes(self, account: str) -> bytes:
         """Return a row in a form that two equal states share, whatever flushes lie behind them."""
         row = self.store.numbers[account]
-        buffer = np.empty(2 * bytes_needed(self.plan, self.store.rows, row), np.uint8)
-        end = encode_canonical(self.plan, self.store.rows, row, self.clock_ms, buffer)
+        buffer = np.empty(2 * bytes_needed(self.plan, self.store.handle, row), np.uint8)
+        end = encode_canonical(self.plan, self.store.handle, row, self.clock_ms, buffer)
         return buffer[:end].tobytes() + self.store.profiles.get(row, b"")
 
     def band_of(self, account: str) -> int:

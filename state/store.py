@@ -6,6 +6,7 @@ It knows the width of a row and what an empty one looks like, not what its colum
 import numpy as np
 from numpy.typing import NDArray
 
+from scoring.jit import handle
 from state.items import index_items
 from state.layout import (
     AS_OF,
@@ -59,6 +60,8 @@ class AccountStore:
         self._template_derived = _empty_derived(layout)
         self.rows = self._allocate(FIRST_CAPACITY, FIRST_CAPACITY)
         self._fresh(self.rows, 0)
+        self.handle = handle(self.rows)
+        """The rows as compiled functions take them; another one after the store has grown."""
 
     def __len__(self) -> int:
         """Return the number of accounts."""
@@ -93,9 +96,10 @@ class AccountStore:
         if new_items == item_capacity:
             bigger = bigger._replace(slots=rows.slots)
         else:
-            index_items(bigger)
+            index_items(handle(bigger))
         self._fresh(bigger, n)
         self.rows = bigger
+        self.handle = handle(bigger)
 
     @property
     def nbytes(self) -> int:
