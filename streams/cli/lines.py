@@ -1,0 +1,129 @@
+"""Alerts and accounts as lines for a terminal; without colours where the output is no terminal."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.text import Text
+
+COLOURS = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
+BAND_COLOURS = {"red": "bold red", "yellow": "yellow", "green": "green"}
+STATE_COLOURS = {"firing": "bold", "resolved": "green"}
+SHORT_ID = 8
+
+
+def minute(moment: str) -> str:
+    """Return a time of a record without seconds.
+
+    Examples
+    --------
+    >>> minute("2026-03-01T12:34:56.000Z")
+    '2026-03-01 12:34'
+    """
+    return moment[:16].replace("T", " ")
+
+
+def points(number: float) -> str:
+    """Return points with their sign.
+
+    Examples
+    --------
+    >>> points(-7.49), points(0.5)
+    ('-7.5', '+0.5')
+    """
+    return f"{number:+.1f}"
+
+
+def alert_lines(alert: dict[str, Any]) -> Text:
+    """Return an alert: what happened on the first line, then one reason each, then what to do."""
+    severity, state = alert["severity"], alert["state"]
+    health, slope = alert["scores"]["health"], alert["trajectory"]["slope_per_day"]
+    bands = dict.fromkeys((alert["from_band"], alert["to_band"]))  # once when it did not change
+    text = Text(f"{minute(alert['occurred_at'])}  ")
+    text.append(f"{severity:<8}", COLOURS.get(severity, ""))
+    text.append(f"  {state:<12}", STATE_COLOURS.get(state, ""))
+    text.append(f"  {alert['account_id']}  ", "bold").append(f"{alert['rule']}  ")
+    for number, band in enumerate(bands):
+        text.append(" → " if number else "").append(band, BAND_COLOURS.get(band, "dim"))
+    if health is not None:
+        text.append(f"  health {health:.1f}")
+    if slope:
+        text.append(f" ({points(slope)} a day)")
+    text.append(f"  {alert['alert_id'][:SHORT_ID]}", "dim")
+    if state == "resolved":
+        text.append(f"  {alert.get('resolution', '')}", "dim")
+        return text
+    text.append(_reason_lines(alert["reasons"]))
+    if alert.get("next_step"):
+        text.append(_step_line(alert["next_step"]))
+    return text
+
+
+def account_lines(account: str, snapshot: dict[str, Any], alerts: Sequence[dict[str, Any]]) -> Text:
+    """Return an account: its scores, why they are what they are in points that add up, and its open alerts."""
+    text = Text(account, "bold")
+    for name in ("name", "segment", "owner"):
+        if snapshot.get(name):
+            text.append(f"  {name} " if name != "name" else "  ", "dim").append(snapshot[name])
+    text.append(f"\nas of {minute(snapshot['at'])} UTC, model {_model(snapshot)}\n", "dim")
+    text.append(_score_lines(snapshot))
+    rest = remainder(snapshot)
+    if rest is None:
+        text.append("".join(f"\n  {reason['text']}" for reason in snapshot["reasons"]))
+    else:
+        text.append(_reason_lines(snapshot["reasons"]))
+        text.append(f"\n  {points(rest):>6}  the baseline and everything smaller", "dim")
+        text.append(f"\n  {snapshot['health']:>6.1f}  health", "bold")
+    crossings = [alert["trajectory"]["expected_crossing"] for alert in alerts]
+    # An alert tells what was expected when it was decided; what should have come by now says nothing any more.
+    if coming := [crossing for crossing in crossings if crossing and crossing["latest"] > snapshot["at"]]:
+        crossing = coming[-1]
+        earliest, latest = crossing["earliest"][:10], crossing["latest"][:10]
+        text.append(f"\nat this pace {crossing['band']} between {earliest} and {latest}")
+    text.append(f"\n{len(alerts) or 'no'} open alert{'s' if len(alerts) != 1 else ''}")
+    for alert in alerts:
+        text.append("\n").append(alert_lines(alert))
+    return text
+
+
+def remainder(snapshot: dict[str, Any]) -> float | None:
+    """Return the points that the reasons leave of the health: baseline and smaller contributions; None without health."""
+    if snapshot["health"] is None:
+        return None
+    return float(round(snapshot["health"] - sum(reason["contribution"] for reason in snapshot["reasons"]), 6))
+
+
+def _score_lines(snapshot: dict[str, Any]) -> Text:
+    health, slope, band = snapshot["health"], snapshot["slope_per_day"], snapshot["band"]
+    text = Text("health ").append("unknown" if health is None else f"{health:.1f}", "bold")
+    text.append("  ").append(band, BAND_COLOURS.get(band, "dim"))
+    if slope is not None:
+        pace = (
+            "steady" if abs(slope) < 0.05 else f"{'rising' if slope > 0 else 'falling'} {abs(slope):.1f} points a day"
+        )
+        text.append(f"  {pace}")
+    shares = {"churn risk": snapshot["risk"], "expansion": snapshot["expansion"], "coverage": snapshot["coverage"]}
+    facts = [f"{name} {share:.1%}" for name, share in shares.items() if share is not None]
+    if snapshot.get("value") is not None:
+        at_risk = snapshot.get("value_at_risk")
+        facts.append(f"value {snapshot['value']:,.0f}" + (f" ({at_risk:,.0f} at risk)" if at_risk is not None else ""))
+    if snapshot.get("renewal_at"):
+        facts.append(f"renewal {snapshot['renewal_at'][:10]}")
+    return text.append("\n" + "  ".join(facts))
+
+
+def _reason_lines(reasons: Sequence[dict[str, Any]]) -> Text:
+    text = Text()
+    for reason in reasons:
+        given = reason["contribution"]
+        text.append(f"\n  {points(given):>6}", "red" if given < 0 else "green")
+        text.append(f"  {reason['text']}").append(f"  {reason['code']}", "dim")
+    return text
+
+
+def _step_line(step: dict[str, Any]) -> Text:
+    steps = ", ".join(step["steps"])
+    return Text(f"\n          do: {steps} ({step['playbook']}, {step['owner']}, by {step['due_at'][:10]})", "cyan")
+
+
+def _model(snapshot: dict[str, Any]) -> str:
+    return f"{snapshot['model']['name']} {snapshot['model']['version']}"

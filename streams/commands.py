@@ -1,0 +1,45 @@
+"""What people decide, as events of the topic `commands`: workers apply them in order with everything else."""
+
+import uuid
+
+import orjson
+
+from state.moments import rfc3339
+from streams.outbox import Outbox
+from streams.settings import Settings
+
+
+def command_event(command: str, account: str, alert: str, occurred_at_ms: int, **details: str | None) -> bytes:
+    """Return the event that a person answers an alert with.
+
+    Parameters
+    ----------
+    command
+        "acknowledge", "snooze" or "resolve".
+    account, alert
+        Ids.
+    occurred_at_ms
+        When it was decided, milliseconds UTC.
+    **details
+        Other fields of the contract, such as `by`, `reason` and `until`; None is left out.
+    """
+    event = {
+        "id": uuid.uuid4().hex,
+        "account_id": account,
+        "occurred_at": rfc3339(occurred_at_ms),
+        "command": command,
+        "alert_id": alert,
+        **{name: value for name, value in details.items() if value is not None},
+    }
+    return orjson.dumps(event)
+
+
+async def send_command(settings: Settings, account: str, event: bytes, occurred_at_ms: int) -> None:
+    """Write a command event to its account's partition; raise Refusal when Kafka does not take it.
+
+    The record carries the event's own time, as all input does: workers merge their topics by it.
+    """
+    topic = settings.topic("commands")
+    async with Outbox(settings) as outbox:
+        await outbox.open(topic)
+        await outbox.add(topic, account.encode(), event, occurred_at_ms)

@@ -1,0 +1,225 @@
+"""`explain` and `alerts`: what they show of Redis and Kafka, what they write, and what they say when they cannot."""
+
+import argparse
+import asyncio
+import signal
+import subprocess
+import sys
+
+import orjson
+import pytest
+import redis.asyncio
+from aiokafka import AIOKafkaProducer
+
+from state.murmur2 import partition_of
+from streams.cli import main
+from streams.cli.worker import _roles
+from streams.reading import read_all
+from streams.settings import Settings
+from tests.streams.projecting import has_begun, projecting
+
+ACCOUNT = "acme"
+SCORE = {
+    "account_id": ACCOUNT,
+    "at": "2026-03-10T00:00:00.000Z",
+    "health": 31.25,
+    "band": "red",
+    "risk": 0.8,
+    "expansion": 0.1,
+    "value": 1000.0,
+    "value_at_risk": 800.0,
+    "coverage": 0.9,
+    "slope_per_day": -1.5,
+    "sequence": 7,
+    "model": {"name": "m", "version": 1, "fingerprint": "f"},
+    "positions": {},
+    "owner": "ann@x",
+    "name": "Acme [1]",
+    "reasons": [
+        {"code": "LOGINS", "text": "logins down 42 %", "contribution": -20.5},
+        {"code": "PAYMENTS", "text": "an invoice is 30 days late", "contribution": -8.0},
+    ],
+}
+
+
+def alert(identity: str, state: str, severity: str = "critical", owner: str = "ann@x") -> dict[str, object]:
+    """An alert record of the account, with the fields that are shown."""
+    step = {"playbook": "call", "goal": "g", "steps": ["call"], "owner": owner, "due_at": "2026-03-12T00:00:00.000Z"}
+    return {
+        "alert_id": identity,
+        "sequence": 1,
+        "account_id": ACCOUNT,
+        "rule": "band-red",
+        "episode": 1,
+        "state": state,
+        "severity": severity,
+        "from_band": "yellow",
+        "to_band": "red",
+        "reasons": SCORE["reasons"],
+        "scores": {"health": 31.25, "risk": 0.8, "expansion": 0.1, "coverage": 0.9},
+        "trajectory": {"slope_per_day": -1.5, "acceleration": 0.0, "expected_crossing": None},
+        "next_step": None if state == "resolved" else step,
+        "occurred_at": "2026-03-09T00:00:00.000Z",
+    }
+
+
+FIRST, SECOND = "a" * 32, "ab" + "c" * 30
+LOG = [
+    alert(FIRST, "firing"),
+    alert(SECOND, "firing", "warning", "bob@x"),
+    alert("d" * 32, "firing"),
+    alert("d" * 32, "resolved"),
+]
+
+
+@pytest.fixture
+async def filled(provisioned: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """One account with a score, two open alerts and a resolved one, in Kafka and Redis; commands see them."""
+    for name, value in provisioned.environ().items():
+        monkeypatch.setenv(name, value)
+    partition = partition_of(ACCOUNT.encode(), provisioned.partitions)
+    async with AIOKafkaProducer(bootstrap_servers=provisioned.kafka) as producer:
+        for topic, value in (("scores", SCORE), *(("alerts", record) for record in LOG)):
+            await producer.send_and_wait(
+                provisioned.topic(topic), orjson.dumps(value), ACCOUNT.encode(), partition=partition
+            )
+    async with projecting(provisioned), redis.asyncio.Redis.from_url(provisioned.redis_url) as database:
+        await has_begun(provisioned)
+        async with asyncio.timeout(30):
+            while await database.xlen(f"bw:{{{partition}}}:alerts") < len(LOG):
+                await asyncio.sleep(0.02)
+    return provisioned
+
+
+async def command(*arguments: str) -> int:
+    """Run a command beside this event loop; return its exit code."""
+    return await asyncio.to_thread(main, arguments)
+
+
+@pytest.mark.usefixtures("filled")
+async def test_explain_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
+    """Reasons and the remainder sum to the health; open alerts are listed, resolved ones are not."""
+    assert await command("explain", ACCOUNT, "--json") == 0
+    value = orjson.loads(capsys.readouterr().out.splitlines()[-1])
+    assert value["found"]
+    assert value["remainder"] + sum(reason["contribution"] for reason in value["reasons"]) == value["health"] == 31.25
+    assert {record["alert_id"] for record in value["open_alerts"]} == {FIRST, SECOND}
+    assert await command("explain", ACCOUNT) == 0
+    shown = capsys.readouterr().out
+    for part in ("Acme [1]", "31.2", "falling 1.5 points a day", "-20.5  logins down 42 %", "+59.8", "2 open alerts"):
+        assert part in shown
+
+
+async def test_explain_says_when_an_account_is_unknown(filled: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing known is exit code 1 and a sentence, not a trace."""
+    assert await command("explain", "nobody-here") == 1
+    assert capsys.readouterr().err.startswith("nobody-here: ")
+    async with redis.asyncio.Redis.from_url(filled.redis_url) as database:
+        await database.flushdb()
+    assert await command("explain", ACCOUNT) == 1
+    assert "Redis holds nothing of its partition yet — run `bellwether worker`" in capsys.readouterr().err
+
+
+def test_an_unreachable_redis_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where no Redis listens the command says so and what to do, without the password."""
+    monkeypatch.setenv("BELLWETHER_REDIS_URL", "redis://:secret@127.0.0.1:1/0")
+    assert main(["explain", ACCOUNT]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("127.0.0.1:1/0: Redis does not answer (")
+    assert "secret" not in said
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize(
+    ("choice", "states"),
+    [
+        ((), ["firing", "firing", "firing", "resolved"]),
+        (("--limit", "1"), ["resolved"]),
+        (("--from-beginning", "--limit", "1"), ["firing"]),
+        (("--owner", "bob@x"), ["firing"]),
+        (("--severity", "critical", "--owner", "ann@x"), ["firing", "firing", "resolved"]),
+        (("--rule", "other"), []),
+        (("--account", ACCOUNT, "--rule", "band-red"), ["firing", "firing", "firing", "resolved"]),
+    ],
+)
+async def test_tail_shows_what_was_asked_for(
+    capsys: pytest.CaptureFixture[str], choice: tuple[str, ...], states: list[str]
+) -> None:
+    """Each option narrows the alerts; a resolved one, which has no next step, counts as its last owner's."""
+    assert await command("alerts", "tail", "--json", *choice) == 0
+    value = orjson.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [record["state"] for record in value["alerts"]] == states
+    assert value["count"] == len(states)
+
+
+@pytest.mark.usefixtures("filled")
+async def test_follow_shows_alerts_as_they_come(capsys: pytest.CaptureFixture[str]) -> None:
+    """From the beginning on, and ended by its limit; people see reasons and what to do."""
+    assert await command("alerts", "tail", "--follow", "--from-beginning", "--limit", "4") == 0
+    shown = capsys.readouterr().out
+    assert shown.count("band-red  yellow → red") == len(LOG)
+    assert "an invoice is 30 days late" in shown
+    assert "do: call (call, bob@x, by 2026-03-12)" in shown
+
+
+async def test_answers_become_commands(filled: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each answer is one valid event of its account; the beginning of an open alert's id is enough where it is unique."""
+    assert await command("alerts", "ack", "aaa", "--by", "ann", "--reason", "calling") == 0
+    assert "acme: asked to acknowledge alert aaaaaaaa by ann" in capsys.readouterr().err
+    assert await command("alerts", "snooze", SECOND, "--account", ACCOUNT, "--until", "3d", "--by", "ann") == 0
+    assert await command("alerts", "resolve", "abc", "--json") == 0
+    printed = orjson.loads(capsys.readouterr().out.splitlines()[-1])
+    events = [orjson.loads(r.value) async for r in read_all(filled, filled.topic("commands"))]
+    assert [(event["command"], event["alert_id"], event["account_id"]) for event in events] == [
+        ("acknowledge", FIRST, ACCOUNT),
+        ("snooze", SECOND, ACCOUNT),
+        ("resolve", SECOND, ACCOUNT),
+    ]
+    assert events[2] == printed
+    assert events[0]["reason"] == "calling"
+    assert events[1]["until"] > events[1]["occurred_at"]
+
+
+async def test_answers_that_cannot_be_meant_are_refused(filled: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    """An id that fits several alerts or none, and a snooze into the past, write nothing."""
+    for given in (["ack", "a"], ["ack", "ffff"], ["snooze", "aaa", "--until", "2020-01-01T00:00:00Z"]):
+        assert await command("alerts", *given) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("a: expected one alert, 2 begin like this")
+    assert said[1].startswith("ffff: no open alert in Redis has this id")
+    assert said[2].startswith("--until: expected a time after")
+    assert [record async for record in read_all(filled, filled.topic("commands"))] == []
+
+
+async def test_under_a_log_clock_an_answer_is_as_of_the_log(filled: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command in a replay carries the account's time, not ours: ours would make the account silent for months."""
+    monkeypatch.setenv("BELLWETHER_CLOCK", "log")
+    assert await command("alerts", "snooze", FIRST, "--account", ACCOUNT, "--until", "2d") == 0
+    (record,) = [record async for record in read_all(filled, filled.topic("commands"))]
+    event = orjson.loads(record.value)
+    assert event["occurred_at"] == "2026-03-10T00:00:00.000Z"
+    assert event["until"] == "2026-03-12T00:00:00.000Z"
+
+
+def test_roles_are_checked() -> None:
+    """Only the two roles there are may be named."""
+    assert _roles("project, score") == {"score", "project"}
+    with pytest.raises(argparse.ArgumentTypeError, match="expected score, project or score,project, got 'notify'"):
+        _roles("notify")
+
+
+async def test_a_projecting_worker_fills_redis_and_ends_cleanly(filled: Settings) -> None:
+    """`worker --roles project` needs no model, fills an empty Redis, and SIGTERM ends it with 0."""
+    async with redis.asyncio.Redis.from_url(filled.redis_url) as database:
+        await database.flushdb()
+    arguments = [sys.executable, "-m", "streams.cli", "worker", "--roles", "project"]
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: ASYNC220
+    try:
+        await has_begun(filled)
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, 20) == 0
+    finally:
+        process.kill()
