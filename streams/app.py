@@ -101,6 +101,7 @@ def build(
     committer = Committer(_outputs(settings), settings.commit_min_ms, settings.commit_max_ms, observer, failpoints)
     leases = Leases(source, new_fold, committer, observer, failpoints)
     app.leases = leases
+    observer.attached(leases)
     app.input_topics = {name: topic for topic, name in inputs.items()}
     app.ticker = Ticker(
         leases, settings.kafka, inputs["ticks"], settings.clock, settings.tick_seconds, app.log_ends, observer

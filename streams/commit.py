@@ -100,9 +100,11 @@ class Committer:
         """Commit what was applied; return when it is durable. Failure ends the process."""
         async with lease.flushing:
             async with lease.steady:
+                began = monotonic()
                 flush = lease.fold.take_flush()
             if flush is None:
                 return
+            self._observer.encoded(lease.partition, monotonic() - began)
             began = monotonic()
             try:
                 async with asyncio.timeout(FLUSH_SECONDS):

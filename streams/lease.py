@@ -108,7 +108,7 @@ class Lease:
             if topic != TICKS:
                 self.newest_ms = max(self.newest_ms, records[-1].timestamp)
         self.is_dirty.set()
-        observer.applied(runs, monotonic() - began)
+        observer.applied(self.partition, runs, monotonic() - began, is_urgent=self.fold.urgent)
 
     async def close(self) -> None:
         """Give the partition up: stop its loops, drop its producer."""

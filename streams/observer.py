@@ -1,6 +1,6 @@
 """What the shell tells whoever measures it. The default listens to nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from state.flush import Flush
 from streams.merge import Run
@@ -9,11 +9,17 @@ from streams.merge import Run
 class Observer:
     """Receives what happens in the worker; each method does nothing until a subclass counts."""
 
-    def applied(self, runs: Sequence[Run], seconds: float) -> None:
-        """Take note that runs (topic, records) of a partition were applied, with the sweep they caused."""
+    def attached(self, leases: Iterable[object]) -> None:
+        """Take note of where the owned leases are to be found from now on; there are none yet."""
+
+    def applied(self, partition: int, runs: Sequence[Run], seconds: float, *, is_urgent: bool) -> None:
+        """Take note that runs (topic, records) were applied, with the sweep they caused, and whether an alert waits now."""
 
     def chunk_dropped(self, topic: str, records: int) -> None:
         """Take note that records fetched under a former assignment were thrown away; they are read again."""
+
+    def encoded(self, partition: int, seconds: float) -> None:
+        """Take note that a flush was taken: what was applied from now on goes into the next one."""
 
     def flushed(self, partition: int, seconds: float, flush: Flush) -> None:
         """Take note that a flush was committed, ``seconds`` after it was taken."""
@@ -29,6 +35,9 @@ class Observer:
 
     def lag(self, topic: str, partition: int, records: int) -> None:
         """Take note of how many offsets of a topic's partition are not applied yet."""
+
+    def stood_still(self, seconds: float) -> None:
+        """Take note of for how long work has waited without any movement; 0 when none waits."""
 
     def projected(self, topic: str, partition: int, records: int, seconds: float) -> None:
         """Take note that records of ``scores`` or ``alerts`` were written to Redis."""

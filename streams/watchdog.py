@@ -103,6 +103,7 @@ class Watchdog:
                 return f"partition {lease.partition}: {lag} records wait and nothing was consumed"
             if self._stands(lease, "committing", (lease.flushes,) if lease.fold.dirty else None, now):
                 return f"partition {lease.partition}: nothing was committed"
+        self._observer.stood_still(max((now - mark.at for mark in self._marks.values()), default=0.0))
         return None
 
     def _lag(self, lease: Lease, ends: Mapping[tuple[str, int], int]) -> int:

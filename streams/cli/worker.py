@@ -21,13 +21,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, settings: Settings) -> int:
     """Work until SIGTERM or Ctrl-C; return the exit code."""
     from streams import worker  # noqa: PLC0415 - a second of imports that --help does not need
+    from streams.exposition import expose  # noqa: PLC0415
     from streams.scorer import load_compiled, new_partition  # noqa: PLC0415
 
     is_projecting = "project" in options.roles
     if "score" not in options.roles:
-        return worker.run(settings, None, is_projecting=is_projecting)
+        return worker.run(settings, None, expose(settings, None), is_projecting=is_projecting)
     compiled = load_compiled(settings)
-    return worker.run(settings, lambda number: new_partition(number, settings, compiled), is_projecting=is_projecting)
+    return worker.run(
+        settings,
+        lambda number: new_partition(number, settings, compiled),
+        expose(settings, compiled),
+        is_projecting=is_projecting,
+    )
 
 
 def _roles(text: str) -> frozenset[str]:

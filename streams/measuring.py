@@ -1,0 +1,245 @@
+"""Feeds the metrics: an observer that counts what the shell tells it, and looks at the leases when it is asked.
+
+What happens often is only added up; what can be read off the state (accounts by band, partitions, the age of what waits)
+is computed when Prometheus asks, in the endpoint's thread, so that scoring pays nothing for it.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from time import monotonic
+from typing import Final, Literal
+
+import msgspec
+import numpy as np
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from scoring.bands import INSUFFICIENT
+from scoring.compile import Compiled
+from scoring.lifecycle import ANNOUNCED, STATE_NAMES
+from state.alerts import INSUFFICIENT_DATA
+from state.flush import Flush, Message
+from state.layout import BAND, INPUT_TOPICS
+from state.partition import Partition
+from state.readmodel import TOPICS as PROJECTED_TOPICS
+from state.rejections import RejectionCode
+from streams import metrics as m
+from streams.lease import Lease
+from streams.merge import Run
+from streams.observer import Observer
+
+RESULTS: Final = ("applied", "duplicate", "dead_letter", "rerouted", "unchecked", "skipped")
+OUTPUTS: Final = ("changelog", "scores", "alerts", "dead_letters", "rerouted", "journal")
+PARTITION_STATES: Final = ("restoring", "serving", "paused")
+
+
+class _Alert(msgspec.Struct):
+    rule: str
+    state: str
+
+
+_ALERT: Final = msgspec.json.Decoder(_Alert)
+
+
+class Measuring(Observer):
+    """Counts what happens in a worker.
+
+    Parameters
+    ----------
+    registry
+        Where the metrics are registered.
+    clock
+        The worker's; with ``log`` record timestamps tell nothing about latency.
+    compiled
+        The model that scores; None in a process that only projects.
+    """
+
+    def __init__(self, registry: CollectorRegistry, clock: Literal["wall", "log"], compiled: Compiled | None) -> None:
+        registry.register(_AtScrape(self))  # the first to be asked, so that the gauges it sets are fresh
+        self.metrics = m.Metrics(registry)
+        self._is_wall = clock == "wall"
+        self._bands = (INSUFFICIENT_DATA, *compiled.model.band_names) if compiled else ()
+        self._leases: Iterable[object] = ()
+        self._is_assigned = compiled is None  # a process without partitions has nothing to restore
+        self._counted: dict[int, tuple[object, dict[tuple[str, str], int]]] = {}
+        self._waiting: dict[int, float] = {}  # partition → when the oldest record that is in no flush was applied
+        self._in_flush: dict[int, float] = {}
+        self._urgent: dict[int, float] = {}  # partition → when the latency of waiting alerts began, steady clock
+        self._urgent_in_flush: dict[int, float] = {}
+        self._lags: dict[tuple[str, int], int] = {}
+        self._projection_lags: dict[tuple[str, int], int] = {}
+        self._prepare(compiled)
+        ProcessCollector(registry=registry)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether partitions were assigned and all of them are restored."""
+        return self._is_assigned and all(lease.is_restored for lease in self._owned())
+
+    def _prepare(self, compiled: Compiled | None) -> None:
+        prepare = self.metrics.prepare
+        prepare(m.EVENTS, ({"topic": topic, "result": result} for topic in INPUT_TOPICS for result in RESULTS))
+        for metric in (m.RECORDS, m.DROPPED, m.LAG):
+            prepare(metric, ({"topic": topic} for topic in INPUT_TOPICS))
+        for metric in (m.FLUSH_RECORDS, m.FLUSH_BYTES):
+            prepare(metric, ({"output": output} for output in OUTPUTS))
+        prepare(m.DEAD_LETTERS, ({"reason": code.value} for code in RejectionCode))
+        for metric in (m.PROJECTED, m.PROJECTION_LAG, m.REWINDS, m.UNREADABLE):
+            prepare(metric, ({"topic": topic} for topic in PROJECTED_TOPICS))
+        if compiled is not None:
+            model = compiled.model
+            rules = [rule.name for rule in compiled.rules]
+            prepare(m.ALERTS, ({"rule": rule, "state": STATE_NAMES[state]} for rule in rules for state in ANNOUNCED))
+            about = {"name": model.name, "version": str(model.version), "fingerprint": model.fingerprint}
+            self.metrics.set(m.MODEL, 1, **about)
+
+    # ---- what the shell tells
+
+    def attached(self, leases: Iterable[object]) -> None:  # noqa: D102 - see Observer
+        self._leases = leases
+
+    def applied(self, partition: int, runs: Sequence[Run], seconds: float, *, is_urgent: bool) -> None:  # noqa: D102
+        self.metrics.observe(m.APPLY, seconds)
+        began = monotonic() - seconds
+        self._waiting.setdefault(partition, began)
+        oldest_ms = None
+        for topic, records in runs:
+            self.metrics.add(m.RECORDS, len(records), topic=topic)
+            self.metrics.set(m.NEWEST, records[-1].timestamp / 1000, topic=topic)
+            oldest_ms = min(records[0].timestamp, oldest_ms or records[0].timestamp)
+        if is_urgent and partition not in self._urgent:
+            age = time.time() - oldest_ms / 1000 if self._is_wall and oldest_ms is not None else 0.0
+            self._urgent[partition] = min(began, monotonic() - age)
+
+    def chunk_dropped(self, topic: str, records: int) -> None:  # noqa: D102
+        self.metrics.add(m.DROPPED, records, topic=topic)
+
+    def encoded(self, partition: int, seconds: float) -> None:  # noqa: D102
+        self.metrics.observe(m.ENCODE, seconds)
+        for now, then in ((self._waiting, self._in_flush), (self._urgent, self._urgent_in_flush)):
+            if partition in now:
+                then[partition] = now.pop(partition)
+
+    def flushed(self, partition: int, seconds: float, flush: Flush) -> None:  # noqa: D102
+        self.metrics.observe(m.COMMIT, seconds)
+        self._in_flush.pop(partition, None)
+        began = self._urgent_in_flush.pop(partition, None)
+        if began is not None:
+            self.metrics.observe(m.EVENT_TO_ALERT, monotonic() - began, len(flush.alerts))
+        for output in OUTPUTS[:-1]:
+            self._count_output(output, getattr(flush, output))
+        self._count_output("journal", [flush.journal])
+        for message in flush.alerts:
+            alert = _ALERT.decode(message.value or b"")
+            self.metrics.add(m.ALERTS, rule=alert.rule, state=alert.state)
+        for message in flush.dead_letters:
+            reason = next(value for name, value in message.headers if name == "bw_reason")
+            self.metrics.add(m.DEAD_LETTERS, reason=reason.decode())
+        self._count_results(partition)
+
+    def _count_output(self, output: str, messages: Sequence[Message]) -> None:
+        if messages:
+            self.metrics.add(m.FLUSH_RECORDS, len(messages), output=output)
+            volume = sum(len(message.key or b"") + len(message.value or b"") for message in messages)
+            self.metrics.add(m.FLUSH_BYTES, volume, output=output)
+
+    def _count_results(self, partition: int) -> None:
+        """Add what the partition's state has counted since its last flush."""
+        fold = next((lease.fold for lease in self._owned() if lease.partition == partition), None)
+        if not isinstance(fold, Partition):
+            return
+        known, before = self._counted.get(partition, (None, {}))
+        before = before if known is fold else {}  # a partition that came back starts counting from 0
+        counts = dict(fold.counts)
+        for (topic, result), count in counts.items():
+            self.metrics.add(m.EVENTS, count - before.get((topic, result), 0), topic=topic, result=result)
+        self._counted[partition] = fold, counts
+
+    def restored(self, partition: int, records: int, seconds: float) -> None:  # noqa: ARG002, D102
+        self.metrics.observe(m.RESTORE, seconds)
+
+    def assigned(self, partitions: frozenset[int]) -> None:  # noqa: D102
+        self._is_assigned = True
+        self.metrics.add(m.REBALANCES)
+        for known in (self._counted, self._waiting, self._in_flush, self._urgent, self._urgent_in_flush):
+            for partition in known.keys() - partitions:
+                del known[partition]
+        self._lags = {place: lag for place, lag in self._lags.items() if place[1] in partitions}
+
+    def tick_written(self, partition: int, as_of_ms: int) -> None:  # noqa: ARG002, D102
+        self.metrics.add(m.TICKS)
+        self.metrics.set(m.CLOCK, as_of_ms / 1000)
+
+    def lag(self, topic: str, partition: int, records: int) -> None:  # noqa: D102
+        self._lags[topic, partition] = records
+
+    def stood_still(self, seconds: float) -> None:  # noqa: D102
+        self.metrics.set(m.STANDSTILL, seconds)
+
+    def projected(self, topic: str, partition: int, records: int, seconds: float) -> None:  # noqa: ARG002, D102
+        self.metrics.add(m.PROJECTED, records, topic=topic)
+        self.metrics.observe(m.PROJECT, seconds)
+
+    def projection_lag(self, topic: str, partition: int, records: int) -> None:  # noqa: D102
+        self._projection_lags[topic, partition] = records
+
+    def projection_rewound(self, topic: str, partition: int) -> None:  # noqa: ARG002, D102
+        self.metrics.add(m.REWINDS, topic=topic)
+
+    def projection_unreadable(self, topic: str, partition: int) -> None:  # noqa: ARG002, D102
+        self.metrics.add(m.UNREADABLE, topic=topic)
+
+    def redis_answers(self, *, is_up: bool) -> None:  # noqa: D102
+        self.metrics.set(m.REDIS_UP, is_up)
+
+    # ---- what is looked up when Prometheus asks
+
+    def look(self) -> None:
+        """Set the gauges that are read off the state. O(accounts), some milliseconds for a million."""
+        now = monotonic()
+        waiting = [*self._waiting.copy().values(), *self._in_flush.copy().values()]
+        self.metrics.set(m.COMMIT_AGE, max((now - began for began in waiting), default=0.0))
+        for metric, lags in ((m.LAG, self._lags.copy()), (m.PROJECTION_LAG, self._projection_lags.copy())):
+            totals: dict[str, int] = {}
+            for (topic, _), records in lags.items():
+                totals[topic] = totals.get(topic, 0) + records
+            for topic, records in totals.items():
+                self.metrics.set(metric, records, topic=topic)
+        leases = list(self._owned())
+        states = [_state_of(lease) for lease in leases]
+        for state in PARTITION_STATES:
+            self.metrics.set(m.PARTITIONS, states.count(state), state=state)
+        self.metrics.set(m.RESTORED, sum(lease.loaded for lease in leases))
+        self._look_at_bands(leases)
+
+    def _look_at_bands(self, leases: Sequence[Lease]) -> None:
+        totals = np.zeros(len(self._bands), np.int64)
+        for lease in leases:
+            if isinstance(lease.fold, Partition):
+                store = lease.fold.store
+                bands = store.rows.ints[: len(store), BAND] - INSUFFICIENT
+                totals += np.bincount(bands, minlength=len(totals))[: len(totals)]
+        for band, total in zip(self._bands, totals.tolist(), strict=True):
+            self.metrics.set(m.ACCOUNTS, total, band=band)
+
+    def _owned(self) -> Iterator[Lease]:
+        return (lease for lease in self._leases if isinstance(lease, Lease))
+
+
+def _state_of(lease: Lease) -> str:
+    if not lease.is_restored:
+        return "restoring"
+    return "paused" if lease.generation is None else "serving"
+
+
+class _AtScrape(Collector):
+    """Has the gauges set before Prometheus reads them; it has none of its own."""
+
+    def __init__(self, measuring: Measuring) -> None:
+        self._measuring = measuring
+
+    def collect(self) -> Iterable[Family]:
+        self._measuring.look()
+        return ()

@@ -1,0 +1,187 @@
+"""Every metric of a worker, declared once: name, kind, labels, meaning. `python -m streams.metrics` prints the table.
+
+Units are Prometheus's base units and stand in the name: ``_seconds``, ``_bytes``, ``_records``; counters end in
+``_total``. No label ever holds an account, a user or an event id, so the number of series depends on the model and the
+number of topics only: about 400 with `saas-renewal`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+PREFIX: Final = "bellwether_"
+LATENCY_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 3600.0)
+"""Finest around the promises: 0.3 s to a committed alert, 0.4 s to Redis, 1 s under load."""
+WORK_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+"""Work that holds the event loop: from 50 ms on heartbeats and fetches begin to suffer."""
+RESTORE_SECONDS: Final = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
+
+
+class Kind(Enum):
+    """What a metric is to Prometheus."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    Parameters
+    ----------
+    name
+        Full name without the suffixes that Prometheus adds to a histogram.
+    kind
+        Counter, gauge or histogram.
+    meaning
+        One sentence for people, also the metric's HELP text.
+    labels
+        Label names.
+    buckets
+        Upper bounds of a histogram, in the metric's unit.
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+def _counter(name: str, meaning: str, *labels: str) -> Metric:
+    return Metric(PREFIX + name, Kind.COUNTER, meaning, labels)
+
+
+def _gauge(name: str, meaning: str, *labels: str) -> Metric:
+    return Metric(PREFIX + name, Kind.GAUGE, meaning, labels)
+
+
+def _histogram(name: str, meaning: str, buckets: tuple[float, ...]) -> Metric:
+    return Metric(PREFIX + name, Kind.HISTOGRAM, meaning, (), buckets)
+
+
+EVENTS = _counter(
+    "events_total",
+    "Input records by what became of them: applied, duplicate, dead_letter, rerouted, unchecked, skipped; counted once committed.",
+    "topic",
+    "result",
+)
+RECORDS = _counter("applied_records_total", "Input records handed to the kernel, committed or not.", "topic")
+DROPPED = _counter("dropped_records_total", "Records fetched under a former assignment; they are read again.", "topic")
+NEWEST = _gauge(
+    "newest_record_timestamp_seconds",
+    "Record timestamp of the newest record applied; its distance to now is a topic's freshness.",
+    "topic",
+)
+LAG = _gauge("lag_records", "Records in the owned partitions' logs that are not applied yet.", "topic")
+EVENT_TO_ALERT = _histogram(
+    "event_to_alert_seconds",
+    "From the timestamp of the oldest record applied together with the deciding one to the alert's commit; with the log's clock from when it was applied.",
+    LATENCY_SECONDS,
+)
+APPLY = _histogram(
+    "apply_duration_seconds", "Time to decode, apply and score one stretch of up to 2 000 records.", WORK_SECONDS
+)
+ENCODE = _histogram("encode_duration_seconds", "Time to encode one flush: rows, snapshots, alerts.", WORK_SECONDS)
+COMMIT = _histogram("commit_duration_seconds", "Time of one transaction, from first send to commit.", LATENCY_SECONDS)
+COMMIT_AGE = _gauge("commit_age_seconds", "Age of the oldest applied record that is not committed; 0 when none waits.")
+FLUSH_RECORDS = _counter("flush_records_total", "Records committed, by where they went.", "output")
+FLUSH_BYTES = _counter("flush_bytes_total", "Bytes of keys and values committed, by where they went.", "output")
+ALERTS = _counter("alerts_total", "Alerts committed.", "rule", "state")
+DEAD_LETTERS = _counter("dead_letters_total", "Dead letters committed.", "reason")
+ACCOUNTS = _gauge("accounts", "Accounts in the owned partitions, by band.", "band")
+PARTITIONS = _gauge("partitions", "Owned partitions by state: restoring, serving, or paused by a rebalance.", "state")
+REBALANCES = _counter("rebalances_total", "Assignments this worker was given.")
+RESTORE = _histogram("restore_duration_seconds", "Time to restore one partition from its changelog.", RESTORE_SECONDS)
+RESTORED = _gauge("restored_records", "Changelog records read so far for the owned partitions.")
+STANDSTILL = _gauge(
+    "standstill_seconds", "How long work has waited without movement; the watchdog ends the worker at 60."
+)
+TICKS = _counter("ticks_total", "Ticks written.")
+CLOCK = _gauge("clock_timestamp_seconds", "As-of time of the newest tick written.")
+MODEL = _gauge("model_info", "1; the labels tell the model in use.", "name", "version", "fingerprint")
+PROJECTED = _counter("projected_records_total", "Records written to Redis.", "topic")
+PROJECT = _histogram("projection_duration_seconds", "Time of one call to Redis.", WORK_SECONDS)
+PROJECTION_LAG = _gauge("projection_lag_records", "Committed records that are not in Redis yet.", "topic")
+REWINDS = _counter("projection_rewinds_total", "Times Redis had lost data and is filled again.", "topic")
+UNREADABLE = _counter("projection_unreadable_total", "Records left out of Redis because nobody can read them.", "topic")
+REDIS_UP = _gauge("redis_up", "Whether Redis takes what the projector writes: 1 or 0.")
+
+METRICS: Final = tuple(metric for metric in list(globals().values()) if isinstance(metric, Metric))
+"""All of them, in the order above."""
+
+
+class Metrics:
+    """The declared metrics as Prometheus objects in one registry.
+
+    Parameters
+    ----------
+    registry
+        Where they are registered.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self._made = {metric: _make(metric, registry) for metric in METRICS}
+
+    def add(self, metric: Metric, amount: float = 1, **labels: str) -> None:
+        """Raise a counter by `amount`, ≥ 0."""
+        made = self._made[metric]
+        assert isinstance(made, Counter)
+        (made.labels(**labels) if labels else made).inc(amount)
+
+    def set(self, metric: Metric, number: float, **labels: str) -> None:
+        """Set a gauge."""
+        made = self._made[metric]
+        assert isinstance(made, Gauge)
+        (made.labels(**labels) if labels else made).set(number)
+
+    def observe(self, metric: Metric, number: float, times: int = 1) -> None:
+        """Add a number to a histogram, `times` ≥ 0 times."""
+        made = self._made[metric]
+        assert isinstance(made, Histogram)
+        for _ in range(times):
+            made.observe(number)
+
+    def prepare(self, metric: Metric, labels: Iterable[Mapping[str, str]]) -> None:
+        """Make series that start at 0: a rate over a series that appears with its first event misses that event."""
+        made = self._made[metric]
+        for each in labels:
+            made.labels(**each)
+
+    def forget(self, metric: Metric) -> None:
+        """Drop all of a metric's series."""
+        self._made[metric].clear()
+
+
+def _make(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
+    if metric.kind is Kind.HISTOGRAM:
+        return Histogram(metric.name, metric.meaning, metric.labels, registry=registry, buckets=metric.buckets)
+    kind = Counter if metric.kind is Kind.COUNTER else Gauge
+    return kind(metric.name, metric.meaning, metric.labels, registry=registry)
+
+
+def table() -> str:
+    """Return the declaration as a Markdown page."""
+    lines = [
+        "# Metrics",
+        "",
+        "Exported by `bellwether worker` on `BELLWETHER_METRICS_PORT` at `/metrics`. Made by `python -m streams.metrics`.",
+        "`/healthz` answers while the process runs, `/readyz` once every owned partition is restored.",
+        "",
+        "| metric | kind | labels | meaning |",
+        "|---|---|---|---|",
+    ]
+    for metric in METRICS:
+        labels = ", ".join(f"`{label}`" for label in metric.labels) or "none"
+        lines.append(f"| `{metric.name}` | {metric.kind.value} | {labels} | {metric.meaning} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table())

@@ -1,0 +1,151 @@
+"""The declared metrics, what feeds them, and the endpoint of a real worker."""
+
+import re
+import socket
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from scoring.compile import compile_model
+from scoring.presets import load_model
+from state.decode import LoneRecord
+from state.flush import Flush, Message
+from streams import metrics as m
+from streams.exposition import serve
+from streams.halt import Refusal
+from streams.measuring import Measuring
+from streams.merge import Run
+
+DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
+UNITS = ("_seconds", "_bytes", "_records", "_total", "_info", "_up", "_accounts", "_partitions")
+ALERT = Message(b"a", b'{"rule":"band-red","state":"firing","account_id":"a"}')
+
+
+def measuring(clock: str = "log") -> Measuring:
+    """Return an observer with a registry of its own."""
+    return Measuring(CollectorRegistry(), clock, compile_model(load_model("saas-renewal")))  # type: ignore[arg-type]
+
+
+def number(observer: Measuring, name: str, **labels: str) -> float:
+    """Return the present number of a series."""
+    found = observer.metrics.registry.get_sample_value(name, labels)
+    assert found is not None, name
+    return found
+
+
+@pytest.mark.parametrize("metric", m.METRICS, ids=lambda metric: metric.name)
+def test_names_follow_prometheus(metric: m.Metric) -> None:
+    """A name has our prefix and a base unit, counters alone end in _total, and no label identifies anybody."""
+    assert re.fullmatch(r"bellwether_[a-z]+(_[a-z]+)*", metric.name)
+    assert metric.name.endswith(UNITS)
+    assert metric.name.endswith("_total") == (metric.kind is m.Kind.COUNTER)
+    assert metric.meaning.endswith(".") or metric.name == "bellwether_model_info"
+    assert not {"account", "account_id", "user", "event_id", "alert_id"} & set(metric.labels)
+    assert bool(metric.buckets) == (metric.kind is m.Kind.HISTOGRAM)
+
+
+def test_docs_are_current() -> None:
+    """docs/metrics.md is what `python -m streams.metrics` prints."""
+    assert DOCS.read_text(encoding="utf-8").strip() == m.table().strip()
+
+
+def test_a_new_process_exports_every_metric_and_few_series() -> None:
+    """Every declared metric is there before anything happened, and the number of series stays under 600."""
+    observer = measuring()
+    families = {family.name: family for family in observer.metrics.registry.collect()}
+    assert {metric.name.removesuffix("_total") for metric in m.METRICS} <= families.keys()
+    assert sum(len(family.samples) for family in families.values()) < 600
+
+
+def test_a_flush_counts_its_alerts_and_bytes() -> None:
+    """A committed flush adds its records, bytes and alerts, and one latency for each alert."""
+    observer = measuring()
+    observer.applied(0, [Run("usage", [LoneRecord(b"{}", timestamp=5_000)])], 0.2, is_urgent=True)
+    observer.encoded(0, 0.01)
+    flush = Flush(
+        sequence=1, journal=Message(b"1", b"{}"), offsets={}, changelog=[Message(b"ab", b"cde")], alerts=[ALERT]
+    )
+    observer.flushed(0, 0.05, flush)
+    assert number(observer, "bellwether_flush_bytes_total", output="changelog") == 5
+    assert number(observer, "bellwether_alerts_total", rule="band-red", state="firing") == 1
+    assert number(observer, "bellwether_event_to_alert_seconds_count") == 1
+    assert 0.2 <= number(observer, "bellwether_event_to_alert_seconds_sum") < 5
+    assert number(observer, "bellwether_newest_record_timestamp_seconds", topic="usage") == 5
+
+
+def test_latency_under_the_wall_clock_begins_with_the_record() -> None:
+    """With the wall clock a record that waited for years before it was applied shows as years of latency."""
+    observer = measuring("wall")
+    observer.applied(0, [Run("usage", [LoneRecord(b"{}", timestamp=1_000)])], 0.2, is_urgent=True)
+    observer.encoded(0, 0.01)
+    observer.flushed(0, 0.05, Flush(sequence=1, journal=Message(b"1", b"{}"), offsets={}, alerts=[ALERT]))
+    assert number(observer, "bellwether_event_to_alert_seconds_sum") > 1e9
+
+
+def test_what_waits_for_a_commit_has_an_age() -> None:
+    """The commit age grows from the first record applied, over the flush, and is 0 after the commit."""
+    observer = measuring()
+    observer.applied(0, [Run("usage", [LoneRecord(b"{}")])], 3.0, is_urgent=False)
+    observer.look()
+    assert number(observer, "bellwether_commit_age_seconds") >= 3
+    observer.encoded(0, 0.01)
+    observer.look()
+    assert number(observer, "bellwether_commit_age_seconds") >= 3
+    observer.flushed(0, 0.05, Flush(sequence=1, journal=Message(b"1", b"{}"), offsets={}))
+    observer.look()
+    assert number(observer, "bellwether_commit_age_seconds") == 0
+
+
+def test_lag_is_summed_over_the_owned_partitions() -> None:
+    """A topic's lag is that of the partitions owned now."""
+    observer = measuring()
+    observer.lag("usage", 0, 5)
+    observer.lag("usage", 1, 7)
+    observer.assigned(frozenset({1}))
+    observer.look()
+    assert number(observer, "bellwether_lag_records", topic="usage") == 7
+
+
+def test_the_door_answers() -> None:
+    """/metrics can be parsed, /healthz is 200, /readyz is 503 until partitions are assigned, others are 404."""
+    observer = measuring()
+    server = serve(0, observer.metrics.registry, observer)
+    address = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        with urlopen(f"{address}/metrics", timeout=10) as answer:  # noqa: S310 - our own address
+            names = {family.name for family in text_string_to_metric_families(answer.read().decode())}
+        assert "bellwether_events" in names
+        assert _status(f"{address}/healthz") == 200
+        assert _status(f"{address}/readyz") == 503
+        observer.assigned(frozenset({0}))
+        assert _status(f"{address}/readyz") == 200
+        assert _status(f"{address}/else") == 404
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_taken_port_is_one_sentence() -> None:
+    """A port that is taken refuses the start and says which setting to change."""
+    with socket.socket() as other:
+        other.bind(("0.0.0.0", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        observer = measuring()
+        with pytest.raises(Refusal) as refusal:
+            serve(port, observer.metrics.registry, observer)
+    assert str(refusal.value) == (
+        f"metrics port {port}: Address already in use — set BELLWETHER_METRICS_PORT to a free port, or to 0 for none"
+    )
+
+
+def _status(address: str) -> int:
+    try:
+        with urlopen(address, timeout=10) as answer:  # noqa: S310 - our own address
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
