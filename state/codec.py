@@ -18,7 +18,7 @@ from scoring import plan as p
 from scoring.jit import entry, part
 from scoring.plan import Plan
 from state.advance import fit_trajectory, wait_for_next
-from state.items import find_or_add, is_open, recount_open
+from state.items import find_or_add, is_open, recount_distinct, recount_open
 from state.layout import (
     AS_OF,
     CLOSED,
@@ -106,13 +106,13 @@ def put_closes(rows: Rows, row: int, width: int, first: int, last: int, buffer: 
 
 
 @part
-def put_items(rows: Rows, row: int, first_day: int, buffer: Bytes, place: int) -> int:
-    """Write the items touched on or after a day, in an order that does not depend on when they came: by signal and hash."""
+def put_items(rows: Rows, row: int, least_touched: int, buffer: Bytes, place: int) -> int:
+    """Write the touched items (or with 0 all), in an order that does not depend on when they came: by signal and hash."""
     for head in (DISTINCT_HEAD, OPEN_HEAD):
         count = 0
         index = rows.derived[row, head]
         while index >= 0:
-            if rows.items[index]["touched"] >= first_day and not is_forgotten(rows, row, index):
+            if rows.items[index]["touched"] >= least_touched and not is_forgotten(rows, row, index):
                 count += 1
             index = np.int64(rows.items[index]["next"])
         place = put(buffer, place, count)
@@ -121,7 +121,7 @@ def put_items(rows: Rows, row: int, first_day: int, buffer: Bytes, place: int) -
         count = 0
         index = rows.derived[row, head]
         while index >= 0:
-            if rows.items[index]["touched"] >= first_day and not is_forgotten(rows, row, index):
+            if rows.items[index]["touched"] >= least_touched and not is_forgotten(rows, row, index):
                 chosen[count] = index
                 # Hashes are spread evenly: the signal only has to break ties between equal ids.
                 keys[count] = rows.items[index]["hash"] + np.uint64(rows.items[index]["signal"])
@@ -149,7 +149,7 @@ def encode_hot(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> i
     place = put(buffer, place, day)
     place = put_tiles(plan, rows, row, first, day, buffer, place)
     place = put_closes(rows, row, plan.inputs.shape[0] + 2, first, day - 1, buffer, place)
-    return put_items(rows, row, first, buffer, place)
+    return put_items(rows, row, 1, buffer, place)
 
 
 @part
@@ -161,7 +161,7 @@ def encode_cold(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> 
     place = put(buffer, place, last)
     place = put_tiles(plan, rows, row, first, last, buffer, place)
     place = put_closes(rows, row, plan.inputs.shape[0] + 2, first, last, buffer, place)
-    return put_items(rows, row, -(2**31), buffer, place)
+    return put_items(rows, row, 0, buffer, place)
 
 
 @part
@@ -174,6 +174,16 @@ def seal(rows: Rows, row: int, clock_ms: int) -> bool:
     if is_due:
         rows.ints[row, COLD_DAY] = day
     return is_due
+
+
+@part
+def leave_untouched(rows: Rows, row: int) -> None:
+    """Note that a row's cold part was written with all its items."""
+    for head in (DISTINCT_HEAD, OPEN_HEAD):
+        index = rows.derived[row, head]
+        while index >= 0:
+            rows.items[index]["touched"] = 0
+            index = np.int64(rows.items[index]["next"])
 
 
 @entry
@@ -206,6 +216,7 @@ def encode_rows(
             return k
         if seal(rows, row, clock_ms):
             place = encode_cold(plan, rows, row, buffer, place)
+            leave_untouched(rows, row)
         ends[k, 0] = place
         place = encode_hot(plan, rows, row, buffer, place)
         ends[k, 1] = place
@@ -285,7 +296,7 @@ def decode_cold(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> 
     rows.closes[row] = NO_CLOSE
     place = take_tiles(plan, rows, row, first, last, buffer, place)
     place = take_closes(rows, row, plan.inputs.shape[0] + 2, first, last, buffer, place)
-    return take_items(rows, row, -(2**31), buffer, place)
+    return take_items(rows, row, 0, buffer, place)
 
 
 @entry
@@ -298,7 +309,7 @@ def decode_hot(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> i
     first = rows.ints[row, COLD_DAY]
     place = take_tiles(plan, rows, row, first, day, buffer, place)
     place = take_closes(rows, row, plan.inputs.shape[0] + 2, first, day - 1, buffer, place)
-    return take_items(rows, row, day, buffer, place)
+    return take_items(rows, row, 1, buffer, place)
 
 
 @part
@@ -307,6 +318,8 @@ def derive(plan: Plan, rows: Rows, work: Work, row: int) -> None:
     day = rows.derived[row, DAY]
     for signal in range(plan.signals.shape[0]):
         base = DERIVED_FIXED + signal * DERIVED_SIGNAL
+        if plan.signals[signal, p.SIGNAL_MEASURE] == p.DISTINCT:
+            recount_distinct(plan, rows, row, signal)
         for window in range(WINDOWS):
             total = np.int64(0)
             for age in range(WINDOW_DAYS[window]):

@@ -11,7 +11,7 @@ kept 90 days and settles it.
 import numpy as np
 
 from scoring.jit import entry, part
-from scoring.plan import SIGNAL_MINIMUM_SEVERITY, Plan
+from scoring.plan import SIGNAL_MINIMUM_SEVERITY, SIGNAL_SLOT, Plan
 from state.layout import (
     DAY,
     DAY_MS,
@@ -107,7 +107,23 @@ def see_distinct(plan: Plan, rows: Rows, row: int, signal: int, item_hash: int, 
         add_to_tile(plan, rows, row, signal, day, 1)
     else:
         return
-    item["touched"] = today
+    item["touched"] = 1
+
+
+@part
+def recount_distinct(plan: Plan, rows: Rows, row: int, signal: int) -> None:
+    """Make the tiles of a restored row's distinct ids again. O(items of the row).
+
+    An id seen again moves from its last day's tile, which may lie in the cold part, to today's: only the items know.
+    """
+    start = plan.signals[signal, SIGNAL_SLOT] * TILE_DAYS
+    rows.narrow[row, start : start + TILE_DAYS] = 0
+    index = rows.derived[row, DISTINCT_HEAD]
+    while index >= 0:
+        item = rows.items[index]
+        if item["signal"] == signal and item["at"] > rows.derived[row, DAY] - TILE_DAYS:
+            rows.narrow[row, start + item["at"] % TILE_DAYS] += np.int32(1)
+        index = np.int64(item["next"])
 
 
 @part
@@ -147,7 +163,7 @@ def open_item(
     if again and at > item["reopened"]:
         item["reopened"] = at
     item["severity"] = max(item["severity"], severity)
-    item["touched"] = rows.derived[row, DAY]
+    item["touched"] = 1
     recount_open(plan, rows, row, signal)
 
 
@@ -158,17 +174,18 @@ def close_item(plan: Plan, rows: Rows, row: int, signal: int, item_hash: int, at
     forget_old_close(rows, row, index)
     item = rows.items[index]
     item["closed"] = max(item["closed"], at)
-    item["touched"] = rows.derived[row, DAY]
+    item["touched"] = 1
     recount_open(plan, rows, row, signal)
 
 
 @part
 def escalate_item(plan: Plan, rows: Rows, row: int, signal: int, item_hash: int, severity: int) -> None:
-    """Raise an item's severity; without a stated severity by one step. Works before its opening too."""
+    """Raise an item's severity to the stated one, if there is one. Works before its opening too."""
     index = find_or_add(rows, row, signal, item_hash, OPEN_HEAD)
+    forget_old_close(rows, row, index)
     item = rows.items[index]
     item["severity"] = max(item["severity"], severity)
-    item["touched"] = rows.derived[row, DAY]
+    item["touched"] = 1
     recount_open(plan, rows, row, signal)
 
 

@@ -13,7 +13,7 @@ ITEM = np.dtype(
         ("signal", "<i2"),
         ("opened", "i1"),
         ("severity", "i1"),
-        ("touched", "<i4"),  # the row's day at the last change: tells the hot part of a row from the cold
+        ("touched", "<i4"),  # 1 = changed since the cold part of its row was written, so it belongs to the hot part
         ("at", "<i8"),  # distinct: last UTC day seen; open item: due (or opened) at, ms
         ("closed", "<i8"),  # latest close, ms, or NO_VALUE
         ("reopened", "<i8"),  # latest reopening, ms, or NO_VALUE
