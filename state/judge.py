@@ -44,7 +44,7 @@ from state.layout import (
     TILE_DAYS,
 )
 from state.rows import Rows
-from state.score import fill_health_variables
+from state.score import fill_health_variables, score_at
 from state.work import (
     COUNT_BAND_CHANGES,
     COUNT_MOVES,
@@ -341,7 +341,10 @@ def judge(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, may_publish:
 
 @entry
 def resolve_all(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
-    """End every alert of an account that is closed; its rules sleep from now on."""
+    """End every alert of an account that is closed; its rules sleep from now on, and no dwell passes meanwhile."""
+    score_at(plan, rows, work, row, at_ms)
+    rows.ints[row, CANDIDATE] = INSUFFICIENT
+    rows.ints[row, CANDIDATE_SINCE] = 0
     for rule in range(plan.rules.shape[0]):
         column = plan.offsets[p.OFFSET_RULES] + rule * RULE_COLUMNS
         if rows.ints[row, column + RULE_STATE] > lifecycle.PENDING:
@@ -358,6 +361,7 @@ def enter_by_command(
     """Put a rule into the state a person asked for and announce it. A resolved one waits until its condition was false."""
     column = plan.offsets[p.OFFSET_RULES] + rule * RULE_COLUMNS
     is_end = state == lifecycle.RESOLVED
+    score_at(plan, rows, work, row, at_ms)
     rows.ints[row, column + RULE_STATE] = lifecycle.INACTIVE if is_end else state
     rows.ints[row, column + RULE_SINCE] = at_ms
     rows.ints[row, column + RULE_UNTIL] = until_ms

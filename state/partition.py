@@ -192,10 +192,11 @@ class Partition:
         if topic == TICKS:
             return [[record] for record in records]
         end = 0 if self._held is None else self._held.ends.get(topic, 0)
-        if not records or not records[0].offset < end <= records[-1].offset:
+        if not records or self.positions.get(topic, 0) >= end or records[-1].offset + 1 < end:
             return [records] if records else []
-        cut = next(k for k, record in enumerate(records) if record.offset >= end)
-        return [records[:cut], records[cut:]]
+        # Offsets have gaps: the record that reaches the end may lie beyond it.
+        cut = next(k for k, record in enumerate(records) if record.offset + 1 >= end) + 1
+        return [piece for piece in (records[:cut], records[cut:]) if piece]
 
     def _note_run(self, topic: str, first: int, last: int) -> None:
         if self._runs and self._runs[-1][0] == topic:
@@ -302,6 +303,7 @@ class Partition:
         rows = self.store.rows
         ints = rows.ints[row]
         at_ms = int(ints[AS_OF])
+        was_closed = bool(ints[CLOSED])
         if contract == "accounts":
             profile = self._profile(row)
             if set_attributes(ints, profile, event):
@@ -313,6 +315,8 @@ class Partition:
                 rows.dirty[row] |= SNAPSHOT
         else:
             self._command(row, event, at_ms)
+        if was_closed and not ints[CLOSED]:
+            rows.dirty[row] |= SNAPSHOT  # a tombstone stands in the scores
         settle(self.plan, self.store.handle, self.work, row, at_ms)
 
     def _command(self, row: int, event: Command, at_ms: int) -> None:
@@ -483,7 +487,8 @@ class Partition:
             decode_hot(self.plan, self.store.handle, row, buffer, 0)
         else:
             end = decode_cold(self.plan, self.store.handle, row, buffer, 0)
-            self.store.profiles[row] = value[end:]
+            if len(value) > end:
+                self.store.profiles[row] = value[end:]
 
     def finish_load(self) -> None:
         """End the restore: derive what was not kept and bring every row to the clock, as it stood before."""
