@@ -82,6 +82,7 @@ ATTRIBUTES: Final = (
     "contacts",
     "strategic_fit",
     "seat_use",
+    "seats",
 )
 ATTRIBUTE_CHAMPION: Final = 0
 ATTRIBUTE_EXECUTIVE: Final = 1
@@ -92,6 +93,7 @@ ATTRIBUTE_CONTACTS: Final = 5
 ATTRIBUTE_STRATEGIC_FIT: Final = 6
 ATTRIBUTE_SEAT_USE: Final = 7
 """Counts the distinct users of the value's signal over 30 days against the seats."""
+ATTRIBUTE_SEATS: Final = 8
 
 # Columns of `inputs`.
 INPUT_CURVE: Final = 0

@@ -128,16 +128,20 @@ def is_quiet(plan: Plan, rows: Rows, work: Work, row: int, start_ms: int, end_ms
     """
     if not score_bounds(plan, rows, work, row, start_ms, end_ms):
         return False
-    low = work.stack_low[0]
-    high = work.stack_high[0]
-    if math.isnan(low):
-        return rows.ints[row, BAND] == INSUFFICIENT
-    is_settled, low, high = limit_bounds(plan, rows, work, row, start_ms, low, high)
+    free_low = work.stack_low[0]
+    free_high = work.stack_high[0]
+    is_settled, low, high = limit_bounds(plan, rows, work, row, start_ms, free_low, free_high)
     if not is_settled:
+        return False
+    band = rows.ints[row, BAND]
+    if math.isnan(free_low):
+        return band == INSUFFICIENT
+    # A worse band that waits does not wait on once an override takes half a point away.
+    is_limited = low != free_low or high != free_high
+    if is_limited and rows.ints[row, CANDIDATE] != INSUFFICIENT and rows.ints[row, CANDIDATE] < band:
         return False
     low -= ROUNDING
     high += ROUNDING
-    band = rows.ints[row, BAND]
     wanted = band if rows.ints[row, CANDIDATE] == INSUFFICIENT else rows.ints[row, CANDIDATE]
     worst = band_of(low, band, plan.enter_below, plan.leave_above)
     best = band_of(high, band, plan.enter_below, plan.leave_above)
@@ -210,6 +214,18 @@ def advance(plan: Plan, rows: Rows, work: Work, row: int, to_ms: int) -> bool:
         pass_point(plan, rows, work, row, rows.next_due[row])
     rows.ints[row, AS_OF] = max(rows.ints[row, AS_OF], to_ms)
     return True
+
+
+@part
+def sleep_until(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
+    """Let the days of a closed account pass: its tiles grow old, and days that nobody scored have no close."""
+    width = plan.inputs.shape[0] + 2
+    first = rows.derived[row, DAY]
+    while rows.derived[row, DAY] < at_ms // DAY_MS:
+        rows.closes[row, (rows.derived[row, DAY] % TILE_DAYS) * width] = NO_CLOSE
+        roll_day(plan, rows, row)
+    if rows.derived[row, DAY] != first:
+        fit_trajectory(plan, rows, work, row)
 
 
 @part

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scoring import plan as p
 from scoring.jit import entry, part
 from scoring.plan import Plan
-from state.advance import advance, settle, start_row
+from state.advance import advance, settle, sleep_until, start_row, wait_for_next
 from state.items import close_item, escalate_item, open_item, see_distinct
 from state.layout import (
     AS_OF,
@@ -35,7 +35,7 @@ from state.layout import (
     TOPICS_SEEN,
 )
 from state.rows import Rows
-from state.tiles import add_to_tile, roll_day, tile
+from state.tiles import add_to_tile, tile
 from state.work import COUNT_MOVES, COUNT_SKIPPED, COUNT_UNTRACKED, Work
 
 APPLIED = 0
@@ -75,24 +75,26 @@ class Events(NamedTuple):
 def begin(plan: Plan, rows: Rows, work: Work, row: int, topic: int, offset: int, at_ms: int, clock_ms: int) -> int:
     """Make a row ready for an event at an instant: APPLIED, or why the event does not reach it.
 
-    On NO_ROOM nothing was noted: take the moves away and call again. After SKIPPED and EXPIRED there is nothing to do.
+    On NO_ROOM nothing of the event was noted: take the moves away and call again. After SKIPPED and EXPIRED there is
+    nothing left to do.
     """
     if offset <= rows.ints[row, POSITIONS + topic]:
         work.counts[COUNT_SKIPPED] += 1
         return SKIPPED
-    if work.counts[COUNT_MOVES] > work.moves.shape[0] - plan.rules.shape[0]:
-        return NO_ROOM
     as_of = rows.ints[row, AS_OF]
     target = max(at_ms, clock_ms)
     if as_of == NO_VALUE:
         start_row(rows, row, target)
+        wait_for_next(plan, rows, row, target)
     else:
         target = max(target, as_of)
         if rows.ints[row, CLOSED] != 0:
-            while rows.derived[row, DAY] < target // DAY_MS:
-                roll_day(plan, rows, row)
+            sleep_until(plan, rows, work, row, target)
         if not advance(plan, rows, work, row, target):
             return NO_ROOM
+    # The event itself may move every rule once.
+    if work.counts[COUNT_MOVES] > work.moves.shape[0] - plan.rules.shape[0]:
+        return NO_ROOM
     rows.ints[row, POSITIONS + topic] = offset
     rows.dirty[row] |= HOT
     day = at_ms // DAY_MS

@@ -115,7 +115,9 @@ def attribute(rows: Rows, row: int, which: int, at_ms: int) -> float:
         return math.nan if at == NO_VALUE else (at - at_ms) / DAY_MS
     if which == p.ATTRIBUTE_DAYS_SINCE_START:
         started_at = rows.ints[row, CONTRACT_START]
-        return (at_ms - (rows.ints[row, FIRST_AT] if started_at == NO_VALUE else started_at)) / DAY_MS
+        if started_at == NO_VALUE:
+            started_at = rows.ints[row, FIRST_AT]
+        return math.nan if started_at == NO_VALUE else (at_ms - started_at) / DAY_MS
     column = CHAMPION
     unit = 1.0
     if which == p.ATTRIBUTE_EXECUTIVE:
@@ -127,8 +129,16 @@ def attribute(rows: Rows, row: int, which: int, at_ms: int) -> float:
     elif which == p.ATTRIBUTE_STRATEGIC_FIT:
         column = STRATEGIC_FIT
         unit = 1e6
+    elif which == p.ATTRIBUTE_SEATS:
+        column = SEATS
     number = rows.ints[row, column]
     return math.nan if number == NO_VALUE else number / unit
+
+
+@part
+def has_spoken(plan: Plan, rows: Rows, row: int, signal: int) -> bool:
+    """Return whether the account ever sent an event on the signal's topic: without one there is no data, not 0."""
+    return rows.ints[row, TOPICS_SEEN] >> plan.signals[signal, p.SIGNAL_TOPIC] & 1 != 0
 
 
 @part
@@ -140,12 +150,12 @@ def value_at(plan: Plan, rows: Rows, row: int, which: int, at_ms: int) -> float:
         if signal == p.ATTRIBUTE_SEAT_USE:
             seats = rows.ints[row, SEATS]
             users = plan.values[which, p.VALUE_OTHER]
-            if seats <= 0 or users < 0:
+            if seats <= 0 or users < 0 or not has_spoken(plan, rows, row, users):
                 return math.nan
             used = rows.derived[row, DERIVED_FIXED + users * DERIVED_SIGNAL + SUMS + MONTH_WINDOW]
             return used / seats
         return attribute(rows, row, signal, at_ms)
-    if rows.ints[row, TOPICS_SEEN] >> plan.signals[signal, p.SIGNAL_TOPIC] & 1 == 0:
+    if not has_spoken(plan, rows, row, signal):
         return math.nan
     base = DERIVED_FIXED + signal * DERIVED_SIGNAL
     if kind == p.VALUE_OPEN:
@@ -207,13 +217,13 @@ def change_of_habit(plan: Plan, rows: Rows, row: int, signal: int, kind: int, la
 def value_bounds(plan: Plan, rows: Rows, row: int, which: int, start_ms: int, end_ms: int) -> tuple[float, float]:
     """Return limits of a value over all instants of ``[start, end]``, which lie in the row's day; NaN where no data.
 
-    Every value but two is monotone within a day: numerators stand still and denominators grow in a line, so the ends
-    are the extremes. `surprise` and `silence` are not while the habit still moves, on a day that has events: there
-    they are bounded by the extremes of their parts.
+    Every value but three is monotone within a day: numerators stand still and denominators grow in a line, so the ends
+    are the extremes. `momentum`, `surprise` and `silence` are not while the habit still moves, on a day that has
+    events: there they are bounded by the extremes of their parts.
     """
     kind = plan.values[which, p.VALUE_KIND]
     signal = plan.values[which, p.VALUE_SIGNAL]
-    if kind == p.VALUE_SURPRISE or kind == p.VALUE_SILENCE:
+    if kind == p.VALUE_MOMENTUM or kind == p.VALUE_SURPRISE or kind == p.VALUE_SILENCE:
         last_at = rows.ints[row, plan.offsets[p.OFFSET_SIGNALS] + signal * SIGNAL_COLUMNS + LAST_AT]
         if last_at != NO_VALUE and last_at // DAY_MS >= rows.derived[row, DAY]:
             return active_day_bounds(plan, rows, row, signal, kind, last_at, start_ms, end_ms)
@@ -226,9 +236,12 @@ def value_bounds(plan: Plan, rows: Rows, row: int, which: int, start_ms: int, en
 def active_day_bounds(
     plan: Plan, rows: Rows, row: int, signal: int, kind: int, last_at: int, start_ms: int, end_ms: int
 ) -> tuple[float, float]:
-    """Return limits of surprise or silence on a day that has events: rates fall with the day, dispersion grows."""
+    """Return limits of momentum, surprise or silence on a day that has events: rates fall, dispersion grows."""
     habit_most = habit_rate(plan, rows, row, signal, last_at, start_ms)
     habit_least = habit_rate(plan, rows, row, signal, last_at, end_ms)
+    if kind == p.VALUE_MOMENTUM:
+        least = trajectory.momentum(recent_rate(plan, rows, row, signal, end_ms), habit_most)
+        return least, trajectory.momentum(recent_rate(plan, rows, row, signal, start_ms), habit_least)
     tight = dispersion_of(plan, rows, row, signal, habit_most)
     loose = dispersion_of(plan, rows, row, signal, habit_least)
     if kind == p.VALUE_SILENCE:

@@ -393,6 +393,10 @@ def propensity_bounds(
         elif kind == p.TERM_COVERAGE:
             first = -1.0
             last = 0.0
+        elif kind == p.TERM_MOMENTUM:
+            is_known = not math.isnan(work.values_low[target])
+            first = work.values_low[target] if is_known else 0.0
+            last = work.values_high[target] if is_known else 0.0
         else:
             first = term_scale(plan, rows, row, term, start_ms)
             last = term_scale(plan, rows, row, term, end_ms)
