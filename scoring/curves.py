@@ -33,29 +33,3 @@ def interpolate(xs: Floats, ys: Floats, start: int, length: int, x: float) -> fl
     while xs[k + 1] < x:
         k += 1
     return ys[k] + (ys[k + 1] - ys[k]) * (x - xs[k]) / (xs[k + 1] - xs[k])
-
-
-@njit(cache=True)
-def interpolate_range(xs: Floats, ys: Floats, start: int, length: int, low: float, high: float) -> tuple[float, float]:
-    """Return the least and greatest sub-score over all values in ``[low, high]``.
-
-    Parameters
-    ----------
-    xs, ys, start, length
-        As in :func:`interpolate`.
-    low, high : float, low <= high
-
-    Returns
-    -------
-    tuple of float
-        ``(least, greatest)``, exact: between knots a curve is straight, so its extremes lie at the ends or at knots.
-    """
-    at_low = interpolate(xs, ys, start, length, low)
-    at_high = interpolate(xs, ys, start, length, high)
-    least = min(at_low, at_high)
-    greatest = max(at_low, at_high)
-    for k in range(start, start + length):
-        if low < xs[k] < high:
-            least = min(least, ys[k])
-            greatest = max(greatest, ys[k])
-    return least, greatest

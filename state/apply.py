@@ -32,6 +32,7 @@ from state.layout import (
     SEATS,
     SIGNAL_COLUMNS,
     TILE_DAYS,
+    TODAY,
     TOPICS_SEEN,
 )
 from state.rows import Rows
@@ -200,6 +201,7 @@ def apply_events(
         if result != APPLIED:
             continue
         rows.ints[row, TOPICS_SEEN] |= events.bit[i]
+        rows.ints[row, TODAY] += 1
         code = events.code[i]
         for route in range(plan.route_start[code], plan.route_start[code + 1]):
             signal = plan.route_signal[route]

@@ -96,12 +96,12 @@ def put_tiles(plan: Plan, rows: Rows, row: int, first: int, last: int, buffer: B
 def put_closes(rows: Rows, row: int, width: int, first: int, last: int, buffer: Bytes, place: int) -> int:
     """Write the closes of days ``[first, last]``: per day NO_VALUE, or its contributions in 1/256 points."""
     for day in range(first, last + 1):
-        start = (day % TILE_DAYS) * width
+        start = (day % TILE_DAYS) * (width + 1)
         if rows.closes[row, start] == NO_CLOSE:
             place = put(buffer, place, NO_VALUE)
             continue
         for k in range(width):
-            place = put(buffer, place, np.int64(rows.closes[row, start + k]))
+            place = put(buffer, place, np.int64(rows.closes[row, start + 1 + k]))
     return place
 
 
@@ -254,15 +254,18 @@ def take_tiles(plan: Plan, rows: Rows, row: int, first: int, last: int, buffer: 
 def take_closes(rows: Rows, row: int, width: int, first: int, last: int, buffer: Bytes, place: int) -> int:
     """Read what `put_closes` wrote."""
     for day in range(first, last + 1):
-        start = (day % TILE_DAYS) * width
+        start = (day % TILE_DAYS) * (width + 1)
         number, place = take(buffer, place)
         if number == NO_VALUE:
             rows.closes[row, start] = NO_CLOSE
             continue
-        rows.closes[row, start] = np.int16(number)
+        total = number
+        rows.closes[row, start + 1] = np.int16(number)
         for k in range(1, width):
             number, place = take(buffer, place)
-            rows.closes[row, start + k] = np.int16(number)
+            rows.closes[row, start + 1 + k] = np.int16(number)
+            total += number
+        rows.closes[row, start] = np.int16(min(max(total, -32767), 32767))
     return place
 
 

@@ -44,7 +44,7 @@ from state.layout import (
     TILE_DAYS,
 )
 from state.rows import Rows
-from state.score import fill_health_variables, score_at
+from state.score import fill_late_variables, score_at
 from state.work import (
     COUNT_BAND_CHANGES,
     COUNT_MOVES,
@@ -91,10 +91,10 @@ def before(plan: Plan, rows: Rows, row: int, picture: int, work: Work, line: int
     width = plan.inputs.shape[0] + 2
     day = rows.derived[row, DAY]
     for age in range(COMPARED_DAYS, 0, -1):
-        start = ((day - age) % TILE_DAYS) * width
+        start = ((day - age) % TILE_DAYS) * (width + 1)
         if rows.closes[row, start] != NO_CLOSE:
             for k in range(width):
-                work.pictures[line, picture + k] = rows.closes[row, start + k] / CLOSE_UNIT
+                work.pictures[line, picture + k] = rows.closes[row, start + 1 + k] / CLOSE_UNIT
             return age
     for k in range(width):
         work.pictures[line, picture + k] = math.nan
@@ -142,7 +142,7 @@ def time_overrides(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> 
         start = plan.overrides[which, p.OVERRIDE_PROGRAM]
         length = plan.overrides[which, p.OVERRIDE_LENGTH]
         since = rows.ints[row, column]
-        if holds(plan.opcodes, plan.operands, start, length, work.variables, work.stack_low):
+        if holds(plan.opcodes, plan.operands, start, length, work.variables, work.stack):
             if since == 0:
                 rows.ints[row, column] = at_ms
                 rows.dirty[row] |= HOT
@@ -206,7 +206,7 @@ def rule_truth(plan: Plan, rows: Rows, work: Work, row: int, rule: int) -> bool:
     if band >= 0:
         return rows.ints[row, BAND] == band
     start = plan.rules[rule, p.RULE_PROGRAM]
-    return holds(plan.opcodes, plan.operands, start, plan.rules[rule, p.RULE_LENGTH], work.variables, work.stack_low)
+    return holds(plan.opcodes, plan.operands, start, plan.rules[rule, p.RULE_LENGTH], work.variables, work.stack)
 
 
 @part
@@ -332,7 +332,7 @@ def judge(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, may_publish:
     time_overrides(plan, rows, work, row, at_ms)
     from_band = rows.ints[row, BAND]
     move_band(plan, rows, work, row, at_ms)
-    fill_health_variables(plan, rows, work, row, at_ms)
+    fill_late_variables(plan, rows, work, row, at_ms)
     step_rules(plan, rows, work, row, at_ms, from_band)
     has_moved = work.counts[COUNT_MOVES] + work.counts[COUNT_BAND_CHANGES] != moves_before
     if may_publish or has_moved:

@@ -37,7 +37,8 @@ NO_CLOSE: Final = -32768
 WINDOWS: Final = 4  # 7, 14, 30, 90 days
 DECAYS: Final = 3  # 7, 28, 90 days
 BURST: Final = 3  # beside the decayed sums: the sealed days' sum of squares over their sum
-DECAY_COLUMNS: Final = 4
+ANCHOR: Final = 4  # and the day the sums count back from: the last sealed one that is not 0
+DECAY_COLUMNS: Final = 5
 
 INPUT_TOPICS: Final = (
     "accounts",
@@ -85,7 +86,9 @@ SEGMENT: Final = 26
 MANUAL_HEALTH: Final = 27
 MANUAL_UNTIL: Final = 28
 TOPICS_SEEN: Final = 29  # a bit per topic the account ever sent an event on
-POSITIONS: Final = 30
+TODAY: Final = 30  # events since the last midnight
+PACE: Final = 31  # eight times the mean of events a day, decaying over eight days
+POSITIONS: Final = 32
 FIXED: Final = POSITIONS + ROW_TOPICS
 
 # Columns per signal, per override and per rule, in blocks after the fixed ones.
@@ -151,6 +154,11 @@ class Layout:
         return self.inputs + 2
 
     @property
+    def close_columns(self) -> int:
+        """Width of one day close: the sum of its contributions, then the contributions."""
+        return self.contributions + 1
+
+    @property
     def signal_block(self) -> int:
         """First column of the signals' block."""
         return self.entry + self.contributions
@@ -180,7 +188,7 @@ class Layout:
         """Memory of one row in the matrices, without distinct users, open items, key and profile."""
         return (
             8 * (self.int_columns + self.derived_columns + self.decayed * DECAY_COLUMNS)
-            + TILE_DAYS * (4 * self.narrow + 8 * self.wide + 2 * self.contributions)
+            + TILE_DAYS * (4 * self.narrow + 8 * self.wide + 2 * self.close_columns)
             + 9
         )
 

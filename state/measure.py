@@ -1,9 +1,4 @@
-"""From a row to numbers: every value of the model at one instant, and the range it can take until midnight.
-
-Within one UTC day, and without events, a value moves only because time passes. `value_bounds` gives limits that hold
-for every instant between two times of the same day; `state.advance` uses them to skip grid points that cannot change
-anything.
-"""
+"""From a row to numbers: every value of the model at one instant of the row's day."""
 
 import math
 
@@ -39,7 +34,7 @@ from state.layout import (
     TOPICS_SEEN,
 )
 from state.rows import Rows
-from state.tiles import WINDOW_DAYS, tile
+from state.tiles import WINDOW_DAYS, decayed, tile
 
 MONTH_WINDOW = 2
 """Index of the 30-day window, over which the use of seats is counted."""
@@ -60,8 +55,7 @@ def recent_rate(plan: Plan, rows: Rows, row: int, signal: int, at_ms: int) -> fl
     if sealed > 0:
         weight += plan.decay_total[0, min(sealed, TILE_DAYS - 1)]
         missing *= plan.decay_power[0, sealed] if sealed < TILE_DAYS else 0.0
-    amount = rows.decays[row, plan.signals[signal, p.SIGNAL_DECAY] * DECAY_COLUMNS]
-    amount += tile(plan, rows, row, signal, day)
+    amount = decayed(plan, rows, row, signal, 0) + tile(plan, rows, row, signal, day)
     return amount / plan.unit[signal] / max(weight - missing, trajectory.MINIMUM_EXPOSURE_DAYS)
 
 
@@ -76,7 +70,7 @@ def habit_rate(plan: Plan, rows: Rows, row: int, signal: int, last_at: int, at_m
     first_at = rows.ints[row, FIRST_AT]
     first_day = first_at // DAY_MS
     quiet = max(day - last_at // DAY_MS, 0)
-    amount = rows.decays[row, plan.signals[signal, p.SIGNAL_DECAY] * DECAY_COLUMNS + 2]
+    amount = decayed(plan, rows, row, signal, 2)
     sealed = min(day - first_day, TILE_DAYS - 1) - quiet
     weight = plan.decay_total[2, sealed] if sealed > 0 else 0.0
     missing = (first_at - first_day * DAY_MS) / DAY_MS
@@ -211,52 +205,6 @@ def change_of_habit(plan: Plan, rows: Rows, row: int, signal: int, kind: int, la
     if kind == p.VALUE_SURPRISE:
         return trajectory.surprise(recent_rate(plan, rows, row, signal, at_ms), habit, dispersion)
     return trajectory.silence(habit, max(at_ms - last_at, 0) / DAY_MS, dispersion)
-
-
-@part
-def value_bounds(plan: Plan, rows: Rows, row: int, which: int, start_ms: int, end_ms: int) -> tuple[float, float]:
-    """Return limits of a value over all instants of ``[start, end]``, which lie in the row's day; NaN where no data.
-
-    Every value but three is monotone within a day: numerators stand still and denominators grow in a line, so the ends
-    are the extremes. `momentum`, `surprise` and `silence` are not while the habit still moves, on a day that has
-    events: there they are bounded by the extremes of their parts.
-    """
-    kind = plan.values[which, p.VALUE_KIND]
-    signal = plan.values[which, p.VALUE_SIGNAL]
-    if kind == p.VALUE_MOMENTUM or kind == p.VALUE_SURPRISE or kind == p.VALUE_SILENCE:
-        last_at = rows.ints[row, plan.offsets[p.OFFSET_SIGNALS] + signal * SIGNAL_COLUMNS + LAST_AT]
-        if last_at != NO_VALUE and last_at // DAY_MS >= rows.derived[row, DAY]:
-            return active_day_bounds(plan, rows, row, signal, kind, last_at, start_ms, end_ms)
-    first = value_at(plan, rows, row, which, start_ms)
-    last = value_at(plan, rows, row, which, end_ms)
-    return min(first, last), max(first, last)
-
-
-@part
-def active_day_bounds(
-    plan: Plan, rows: Rows, row: int, signal: int, kind: int, last_at: int, start_ms: int, end_ms: int
-) -> tuple[float, float]:
-    """Return limits of momentum, surprise or silence on a day that has events: rates fall, dispersion grows."""
-    habit_most = habit_rate(plan, rows, row, signal, last_at, start_ms)
-    habit_least = habit_rate(plan, rows, row, signal, last_at, end_ms)
-    if kind == p.VALUE_MOMENTUM:
-        least = trajectory.momentum(recent_rate(plan, rows, row, signal, end_ms), habit_most)
-        return least, trajectory.momentum(recent_rate(plan, rows, row, signal, start_ms), habit_least)
-    tight = dispersion_of(plan, rows, row, signal, habit_most)
-    loose = dispersion_of(plan, rows, row, signal, habit_least)
-    if kind == p.VALUE_SILENCE:
-        least = trajectory.silence(habit_least, max(start_ms - last_at, 0) / DAY_MS, loose)
-        return least, trajectory.silence(habit_most, max(end_ms - last_at, 0) / DAY_MS, tight)
-    low = math.inf
-    high = -math.inf
-    for at_ms in (start_ms, end_ms):
-        recent = recent_rate(plan, rows, row, signal, at_ms)
-        for habit in (habit_least, habit_most):
-            for dispersion in (tight, loose):
-                z = trajectory.surprise(recent, habit, dispersion)
-                low = min(low, z)
-                high = max(high, z)
-    return low, high
 
 
 @part

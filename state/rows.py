@@ -24,8 +24,8 @@ ITEM = np.dtype(
 class Rows(NamedTuple):
     """The arrays a kernel works on; the first axis of all but `items` and `slots` is the row number.
 
-    Axes: ``ints[row, column]`` and ``derived[row, column]`` (see `state.layout`), ``decays[row, slot*4 + decay]``,
-    ``narrow``/``wide[row, slot*91 + day % 91]``, ``closes[row, (day % 91)*contributions + k]`` in 1/256 points,
+    Axes: ``ints[row, column]`` and ``derived[row, column]`` (see `state.layout`), ``decays[row, slot*5 + decay]``,
+    ``narrow``/``wide[row, slot*91 + day % 91]``, ``closes[row, (day % 91)*(contributions + 1)]`` (their sum) and the contributions, in 1/256 points,
     ``next_due[row]`` ms, ``dirty[row]`` bits; ``items[item]``, ``slots[hash place]`` → item or -1,
     ``used[0]`` = items in use.
     """

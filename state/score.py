@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from scoring import plan as p
 from scoring.arrays import Ints
-from scoring.curves import interpolate, interpolate_range
+from scoring.curves import interpolate
 from scoring.jit import entry, part
 from scoring.plan import Plan
 from scoring.propensity import logistic
 from scoring.trajectory import days_to_cross
-from scoring.vm import holds, holds_within
+from scoring.vm import holds
 from state.layout import (
     ACCELERATION,
     AMOUNT_UNIT,
@@ -40,7 +40,7 @@ from state.layout import (
     STRATEGIC_FIT,
     TILE_DAYS,
 )
-from state.measure import attribute, validity, value_at, value_bounds
+from state.measure import attribute, validity, value_at
 from state.rows import Rows
 from state.work import (
     PICTURE_ACCELERATION,
@@ -63,13 +63,9 @@ def rounded(number: float) -> float:
 @part
 def close_health(plan: Plan, rows: Rows, row: int, day: int) -> float:
     """Return health at the end of a UTC day as it was kept then, NaN where there was none; the last 91 days are kept."""
-    width = plan.inputs.shape[0] + 2
-    start = (day % TILE_DAYS) * width
-    if rows.closes[row, start] == NO_CLOSE or day >= rows.derived[row, DAY] or day < rows.derived[row, DAY] - TILE_DAYS:
+    total = rows.closes[row, (day % TILE_DAYS) * (plan.inputs.shape[0] + 3)]
+    if total == NO_CLOSE or day >= rows.derived[row, DAY] or day < rows.derived[row, DAY] - TILE_DAYS:
         return math.nan
-    total = np.int64(0)
-    for k in range(width):
-        total += rows.closes[row, start + k]
     return plan.constants[p.BASELINE] + total / CLOSE_UNIT
 
 
@@ -111,10 +107,12 @@ def fill_variable(
 
 
 @part
-def depends_on_health(kind: int) -> bool:
-    """Return whether a variable of this kind is known only once health is."""
+def is_late(kind: int) -> bool:
+    """Return whether a variable of this kind is known only once health, and at midnight the new close, is."""
     return (
         kind == p.VARIABLE_HEALTH
+        or kind == p.VARIABLE_SLOPE
+        or kind == p.VARIABLE_ACCELERATION
         or kind == p.VARIABLE_RISK
         or kind == p.VARIABLE_EXPANSION
         or kind == p.VARIABLE_CHANGE
@@ -145,7 +143,7 @@ def apply_limits(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, healt
                 continue
             start = plan.overrides[which, p.OVERRIDE_PROGRAM]
             length = plan.overrides[which, p.OVERRIDE_LENGTH]
-            is_true = holds(plan.opcodes, plan.operands, start, length, work.variables, work.stack_low)
+            is_true = holds(plan.opcodes, plan.operands, start, length, work.variables, work.stack)
             if override_stands(plan, rows, row, which, is_true, at_ms):
                 health = min(health, limit) if pass_caps == 1 else max(health, limit)
     if rows.ints[row, MANUAL_HEALTH] != NO_VALUE and at_ms < rows.ints[row, MANUAL_UNTIL]:
@@ -202,10 +200,11 @@ def propensity_at(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, whic
 
 
 @part
-def score_at(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> float:
-    """Score a row at an instant of its day and return health (0-100, to a millionth; NaN = insufficient data).
+def measure_health(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
+    """Find a row's health at an instant of its day (0-100, to a millionth; NaN = insufficient data).
 
-    Fills `work`: values, sub-scores, weights, contributions, variables and ``score[PICTURE_*]``. Changes no row.
+    Fills `work`: values, sub-scores, weights, contributions, the variables that are not late, health and coverage.
+    Changes no row.
     """
     inputs = plan.inputs.shape[0]
     for which in range(plan.values.shape[0]):
@@ -231,7 +230,7 @@ def score_at(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> float:
     if total > 0.0 and work.score[PICTURE_COVERAGE] >= plan.constants[p.MINIMUM_COVERAGE]:
         health = weighted / total
     for which in range(plan.variables.shape[0]):
-        if not depends_on_health(plan.variables[which, 0]):
+        if not is_late(plan.variables[which, 0]):
             work.variables[which] = fill_variable(plan, rows, work, row, which, at_ms, 0.0, 0.0, 0.0)
         else:
             work.variables[which] = math.nan
@@ -252,162 +251,36 @@ def score_at(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> float:
         health = rounded(apply_limits(plan, rows, work, row, at_ms, health))
         work.contributions[inputs + 1] = health - unlimited
     work.score[PICTURE_HEALTH] = health
+
+
+@part
+def finish_score(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
+    """Add probabilities and trajectory to the score in `work`."""
+    health = work.score[PICTURE_HEALTH]
     work.score[PICTURE_RISK] = propensity_at(plan, rows, work, row, at_ms, 0, health)
     work.score[PICTURE_EXPANSION] = propensity_at(plan, rows, work, row, at_ms, 1, health)
     slope = rows.derived[row, SLOPE]
     acceleration = rows.derived[row, ACCELERATION]
     work.score[PICTURE_SLOPE] = math.nan if slope == NO_VALUE else slope / MICRO
     work.score[PICTURE_ACCELERATION] = math.nan if acceleration == NO_VALUE else acceleration / MICRO
-    return health
 
 
 @part
-def fill_health_variables(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
+def score_at(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
+    """Score a row at an instant of its day: fills `work`, changes no row."""
+    measure_health(plan, rows, work, row, at_ms)
+    finish_score(plan, rows, work, row, at_ms)
+
+
+@part
+def fill_late_variables(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
     """Fill the variables that depend on health and band, after `score_at` and the band's move."""
     health = work.score[PICTURE_HEALTH]
     for which in range(plan.variables.shape[0]):
-        if depends_on_health(plan.variables[which, 0]):
+        if is_late(plan.variables[which, 0]):
             work.variables[which] = fill_variable(
                 plan, rows, work, row, which, at_ms, health, work.score[PICTURE_RISK], work.score[PICTURE_EXPANSION]
             )
-
-
-@part
-def score_bounds(plan: Plan, rows: Rows, work: Work, row: int, start_ms: int, end_ms: int) -> bool:
-    """Fill the limits of values, sub-scores and the variables that do not depend on health, over ``[start, end]``.
-
-    Returns
-    -------
-    bool
-        False where the account may gain or lose "insufficient data" in between: then nothing can be said.
-        ``stack_low[0]`` and ``stack_high[0]`` hold the limits of health before overrides (NaN = insufficient).
-    """
-    total_low = total_high = weighted_low = weighted_high = 0.0
-    for which in range(plan.values.shape[0]):
-        low, high = value_bounds(plan, rows, row, which, start_ms, end_ms)
-        work.values_low[which] = low
-        work.values_high[which] = high
-    for which in range(plan.inputs.shape[0]):
-        low = work.values_low[which]
-        if math.isnan(low):
-            work.subscores_low[which] = math.nan
-            work.subscores_high[which] = math.nan
-            continue
-        curve = plan.inputs[which, p.INPUT_CURVE]
-        knots = plan.inputs[which, p.INPUT_KNOTS]
-        least, most = interpolate_range(plan.curve_x, plan.curve_y, curve, knots, low, work.values_high[which])
-        work.subscores_low[which] = least
-        work.subscores_high[which] = most
-        weight_high = plan.weights[which] * validity(plan, rows, row, which, start_ms)
-        weight_low = plan.weights[which] * validity(plan, rows, row, which, end_ms)
-        total_low += weight_low
-        total_high += weight_high
-        weighted_low += weight_low * least
-        weighted_high += weight_high * most
-    scale = plan.constants[p.TOTAL_WEIGHT]
-    covered_low = total_low > 0.0 and rounded(total_low / scale) >= plan.constants[p.MINIMUM_COVERAGE]
-    covered_high = total_high > 0.0 and rounded(total_high / scale) >= plan.constants[p.MINIMUM_COVERAGE]
-    if covered_low != covered_high:
-        return False
-    work.stack_low[0] = math.nan
-    work.stack_high[0] = math.nan
-    if covered_low:
-        work.stack_low[0] = max(weighted_low / total_high, 0.0)
-        work.stack_high[0] = min(weighted_high / total_low, 100.0)
-    for which in range(plan.variables.shape[0]):
-        kind = plan.variables[which, 0]
-        target = plan.variables[which, 1]
-        if kind == p.VARIABLE_VALUE:
-            work.variables_low[which] = work.values_low[target]
-            work.variables_high[which] = work.values_high[target]
-        elif kind == p.VARIABLE_SUBSCORE:
-            work.variables_low[which] = work.subscores_low[target]
-            work.variables_high[which] = work.subscores_high[target]
-        elif kind == p.VARIABLE_COVERAGE:
-            work.variables_low[which] = rounded(total_low / scale)
-            work.variables_high[which] = rounded(total_high / scale)
-        elif not depends_on_health(kind):
-            first = fill_variable(plan, rows, work, row, which, start_ms, 0.0, 0.0, 0.0)
-            last = fill_variable(plan, rows, work, row, which, end_ms, 0.0, 0.0, 0.0)
-            work.variables_low[which] = min(first, last)
-            work.variables_high[which] = max(first, last)
-        else:
-            work.variables_low[which] = math.nan
-            work.variables_high[which] = math.nan
-    return True
-
-
-@part
-def limit_bounds(
-    plan: Plan, rows: Rows, work: Work, row: int, start_ms: int, low: float, high: float
-) -> tuple[bool, float, float]:
-    """Return whether overrides stay as they are from `start` on, and the limits of health after them."""
-    for pass_caps in range(2):
-        for which in range(plan.overrides.shape[0]):
-            limit = plan.limits[which, pass_caps]
-            if math.isnan(limit):
-                continue
-            verdict = holds_within(
-                plan.opcodes,
-                plan.operands,
-                plan.overrides[which, p.OVERRIDE_PROGRAM],
-                plan.overrides[which, p.OVERRIDE_LENGTH],
-                work.variables_low,
-                work.variables_high,
-                work.stack_low,
-                work.stack_high,
-            )
-            was_true = rows.ints[row, plan.offsets[p.OFFSET_OVERRIDES] + which] != 0
-            if verdict < 0 or (verdict == 1) != was_true:
-                return False, low, high
-            if override_stands(plan, rows, row, which, verdict == 1, start_ms):
-                low = min(low, limit) if pass_caps == 1 else max(low, limit)
-                high = min(high, limit) if pass_caps == 1 else max(high, limit)
-    if rows.ints[row, MANUAL_HEALTH] != NO_VALUE and start_ms < rows.ints[row, MANUAL_UNTIL]:
-        low = high = rows.ints[row, MANUAL_HEALTH] / MICRO
-    return True, low, high
-
-
-@part
-def propensity_bounds(
-    plan: Plan, rows: Rows, work: Work, row: int, start_ms: int, end_ms: int, which: int, low: float, high: float
-) -> tuple[float, float]:
-    """Return the limits of risk (0) or expansion (1) given those of health; every term is monotone within the day."""
-    if math.isnan(low):
-        return math.nan, math.nan
-    least = most = plan.intercepts[which]
-    for term in range(plan.term_start[which], plan.term_start[which + 1]):
-        kind = plan.terms[term, 0]
-        target = plan.terms[term, 1]
-        if kind == p.TERM_HEALTH:
-            first = (low - plan.constants[p.BASELINE]) / 100.0
-            last = (high - plan.constants[p.BASELINE]) / 100.0
-        elif kind == p.TERM_INPUT:
-            first = last = 0.0
-            if not math.isnan(work.subscores_low[target]) and validity(plan, rows, row, target, start_ms) > 0.0:
-                first = (work.subscores_low[target] - plan.references[target]) / 100.0
-                last = (work.subscores_high[target] - plan.references[target]) / 100.0
-                if validity(plan, rows, row, target, end_ms) == 0.0:
-                    first = min(first, 0.0)
-                    last = max(last, 0.0)
-        elif kind == p.TERM_COVERAGE:
-            first = -1.0
-            last = 0.0
-        elif kind == p.TERM_MOMENTUM:
-            is_known = not math.isnan(work.values_low[target])
-            first = work.values_low[target] if is_known else 0.0
-            last = work.values_high[target] if is_known else 0.0
-        else:
-            first = term_scale(plan, rows, row, term, start_ms)
-            last = term_scale(plan, rows, row, term, end_ms)
-            if kind == p.TERM_RENEWAL_NEAR and start_ms <= rows.ints[row, RENEWAL_AT] <= end_ms:
-                first = 0.0  # rises to 1 on the way, then falls to 0
-                last = 1.0
-        one = plan.coefficients[term] * first
-        other = plan.coefficients[term] * last
-        least += min(one, other)
-        most += max(one, other)
-    return rounded(logistic(least)) - 2.0 / MICRO, rounded(logistic(most)) + 2.0 / MICRO
 
 
 @entry

@@ -115,7 +115,7 @@ class AccountStore:
             decays=np.zeros((capacity, max(layout.decayed, 1) * DECAY_COLUMNS)),
             narrow=np.zeros((capacity, max(layout.narrow, 1) * TILE_DAYS), np.int32),
             wide=np.zeros((capacity, max(layout.wide, 1) * TILE_DAYS), np.int64),
-            closes=np.empty((capacity, TILE_DAYS * layout.contributions), np.int16),
+            closes=np.empty((capacity, TILE_DAYS * layout.close_columns), np.int16),
             next_due=np.empty(capacity, np.int64),
             dirty=np.zeros(capacity, np.uint8),
             items=np.zeros(items, ITEM),
@@ -136,7 +136,7 @@ def _empty_row(layout: Layout) -> NDArray[np.int64]:
     row[BAND] = row[CANDIDATE] = -1
     row[PUBLISHED_HEALTH] = NO_VALUE
     row[PUBLISHED_REASON] = -1
-    row[SEATS:TOPICS_SEEN] = NO_VALUE
+    row[SEATS:TOPICS_SEEN] = NO_VALUE  # nothing is known of the account itself
     row[POSITIONS : POSITIONS + ROW_TOPICS] = -1
     row[CLOSED] = 0
     for signal in range(layout.signals):

@@ -14,8 +14,8 @@ leave no rounding behind, so late and early events give the same state.
 import numpy as np
 
 from scoring.jit import part
-from scoring.plan import PLANE_NARROW, PLANE_WIDE, SIGNAL_DECAY, SIGNAL_PLANE, SIGNAL_SLOT, Plan
-from state.layout import BURST, DAY, DECAY_COLUMNS, DERIVED_FIXED, DERIVED_SIGNAL, SUMS, TILE_DAYS, WINDOWS
+from scoring.plan import PLANE_NARROW, PLANE_NONE, PLANE_WIDE, SIGNAL_DECAY, SIGNAL_PLANE, SIGNAL_SLOT, Plan
+from state.layout import ANCHOR, BURST, DAY, DECAY_COLUMNS, DERIVED_FIXED, DERIVED_SIGNAL, SUMS, TILE_DAYS, WINDOWS
 from state.rows import Rows
 
 WINDOW_DAYS = np.array([7, 14, 30, 90])
@@ -55,24 +55,37 @@ def add_to_tile(plan: Plan, rows: Rows, row: int, signal: int, day: int, amount:
 def decay_sealed(plan: Plan, rows: Rows, row: int, signal: int) -> None:
     """Make the decayed sums of the sealed days again, oldest day first: a fixed order, so a fixed last bit. O(90).
 
-    Beside them goes the burst size, the sealed days' sum of squares over their sum: for events that come one by one it
-    is the daily mean plus 1, for events that come by the dozen the mean plus the dozen.
+    The sums count back from the last sealed day that is not 0 (`ANCHOR`), so a silent day changes none of them. Beside
+    them goes the burst size, the sealed days' sum of squares over their sum: for events that come one by one it is the
+    daily mean plus 1, for events that come by the dozen the mean plus the dozen.
     """
-    slot = plan.signals[signal, SIGNAL_DECAY] * DECAY_COLUMNS
     day = rows.derived[row, DAY]
+    first = 1
+    while first < TILE_DAYS and tile(plan, rows, row, signal, day - first) == 0:
+        first += 1
     fast = middle = slow = total = squares = 0.0
-    for age in range(TILE_DAYS - 1, 0, -1):
+    for age in range(TILE_DAYS - 1, first - 1, -1):
         amount = float(tile(plan, rows, row, signal, day - age))
         if amount != 0.0:
-            fast += amount * plan.decay_power[0, age]
-            middle += amount * plan.decay_power[1, age]
-            slow += amount * plan.decay_power[2, age]
+            fast += amount * plan.decay_power[0, age - first]
+            middle += amount * plan.decay_power[1, age - first]
+            slow += amount * plan.decay_power[2, age - first]
             total += amount
             squares += amount * amount
+    slot = plan.signals[signal, SIGNAL_DECAY] * DECAY_COLUMNS
     rows.decays[row, slot] = fast
     rows.decays[row, slot + 1] = middle
     rows.decays[row, slot + 2] = slow
     rows.decays[row, slot + BURST] = squares / total if total > 0.0 else 0.0
+    rows.decays[row, slot + ANCHOR] = day - first
+
+
+@part
+def decayed(plan: Plan, rows: Rows, row: int, signal: int, decay: int) -> float:
+    """Return a decayed sum of the sealed days as of the row's day, in the signal's whole units; 0-2 is 7, 28, 90 days."""
+    slot = plan.signals[signal, SIGNAL_DECAY] * DECAY_COLUMNS
+    age = np.int64(rows.derived[row, DAY] - rows.decays[row, slot + ANCHOR])
+    return rows.decays[row, slot + decay] * plan.decay_power[decay, age] if age < TILE_DAYS else 0.0
 
 
 @part
@@ -82,17 +95,18 @@ def roll_day(plan: Plan, rows: Rows, row: int) -> None:
     rows.derived[row, DAY] = day
     for signal in range(plan.signals.shape[0]):
         plane = plan.signals[signal, SIGNAL_PLANE]
-        base = DERIVED_FIXED + signal * DERIVED_SIGNAL + SUMS
-        # Nothing in 90 days: the sums are all 0, and so is every tile but perhaps the one that leaves the ring.
-        if plane != PLANE_NARROW and plane != PLANE_WIDE:
+        if plane == PLANE_NONE:
             continue
+        base = DERIVED_FIXED + signal * DERIVED_SIGNAL + SUMS
         if rows.derived[row, base + WINDOWS - 1] != 0:
             for window in range(WINDOWS):
                 rows.derived[row, base + window] -= tile(plan, rows, row, signal, day - WINDOW_DAYS[window])
         place = plan.signals[signal, SIGNAL_SLOT] * TILE_DAYS + day % TILE_DAYS
+        fallen = tile(plan, rows, row, signal, day - TILE_DAYS)
         if plane == PLANE_NARROW:
             rows.narrow[row, place] = 0
         else:
             rows.wide[row, place] = 0
-        if plan.signals[signal, SIGNAL_DECAY] >= 0:
+        is_changed = fallen != 0 or tile(plan, rows, row, signal, day - 1) != 0
+        if plan.signals[signal, SIGNAL_DECAY] >= 0 and is_changed:
             decay_sealed(plan, rows, row, signal)

@@ -50,25 +50,18 @@ class Work(NamedTuple):
     """Scratch and output arrays.
 
     ``values[value]``, ``subscores[input]``, ``contributions[input, then missing data, then override and clamp]``,
-    ``variables[variable]`` and their ``_low``/``_high`` limits; ``score[PICTURE_*]``; ``stack``s of the rule machine;
+    ``variables[variable]``; ``score[PICTURE_*]``; ``stack`` of the rule machine;
     ``moves[line, MOVE_*]`` and ``pictures[line, …]``, the first ``counts[COUNT_MOVES]`` lines in use;
     ``expired[event]`` 1 where an event of the chunk lies too far in the past.
     """
 
     values: NDArray[np.float64]
-    values_low: NDArray[np.float64]
-    values_high: NDArray[np.float64]
     subscores: NDArray[np.float64]
-    subscores_low: NDArray[np.float64]
-    subscores_high: NDArray[np.float64]
     weights: NDArray[np.float64]
     contributions: NDArray[np.float64]
     variables: NDArray[np.float64]
-    variables_low: NDArray[np.float64]
-    variables_high: NDArray[np.float64]
     score: NDArray[np.float64]
-    stack_low: NDArray[np.float64]
-    stack_high: NDArray[np.float64]
+    stack: NDArray[np.float64]
     closes: NDArray[np.float64]
     moves: NDArray[np.int64]
     pictures: NDArray[np.float64]
@@ -82,19 +75,12 @@ def make_work(plan: Plan, layout: Layout, lines: int = 4096) -> Work:
     picture = PICTURE_FIXED + values + inputs + 2 * layout.contributions
     return Work(
         values=np.full(values, np.nan),
-        values_low=np.full(values, np.nan),
-        values_high=np.full(values, np.nan),
         subscores=np.zeros(inputs),
-        subscores_low=np.zeros(inputs),
-        subscores_high=np.zeros(inputs),
         weights=np.zeros(inputs),
         contributions=np.zeros(layout.contributions),
         variables=np.full(max(plan.variables.shape[0], 1), np.nan),
-        variables_low=np.full(max(plan.variables.shape[0], 1), np.nan),
-        variables_high=np.full(max(plan.variables.shape[0], 1), np.nan),
         score=np.full(PICTURE_FIXED, np.nan),
-        stack_low=np.zeros(STACK),
-        stack_high=np.zeros(STACK),
+        stack=np.zeros(STACK),
         closes=np.full(2 * 14, np.nan),
         moves=np.zeros((lines, MOVE_COLUMNS), np.int64),
         pictures=np.zeros((lines, picture)),
