@@ -144,12 +144,11 @@ def _unit(signal: Signal) -> float:
 
 
 def _values(model: Model) -> tuple[Value, ...]:
-    """Inputs' values first, then what expressions read, then what propensity terms read."""
+    """Return the inputs' values first, then what expressions read, then what propensity terms read."""
     values = [*(entry.value for entry in model.inputs), *model.hidden]
-    for term in (*model.risk.terms, *model.expansion.terms):
-        if term.kind is TermKind.MOMENTUM:
-            values.append(Value(ValueKind.MOMENTUM, term.target))
-    if any(term.kind is TermKind.SEAT_USE for term in (*model.risk.terms, *model.expansion.terms)) or any(
+    terms = (*model.risk.terms, *model.expansion.terms)
+    values += [Value(ValueKind.MOMENTUM, term.target) for term in terms if term.kind is TermKind.MOMENTUM]
+    if any(term.kind is TermKind.SEAT_USE for term in terms) or any(
         "seat_use" in text for text in (*(o.when.text for o in model.overrides), *(r.when.text for r in model.rules))
     ):
         values.append(_seat_use(model))

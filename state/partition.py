@@ -540,7 +540,7 @@ def columns_of(compiled: Compiled) -> list[str]:
     ]
 
 
-def _by_origin(records: Sequence[Record]) -> list[tuple[str, Sequence[Record]]]:
+def _by_origin(records: Sequence[Record]) -> list[tuple[str, list[Record]]]:
     """Return rerouted records in runs of the same original topic."""
     runs: list[tuple[str, list[Record]]] = []
     for record in records:

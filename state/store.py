@@ -3,6 +3,9 @@
 It knows the width of a row and what an empty one looks like, not what its columns mean.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -88,7 +91,9 @@ class AccountStore:
         new_items = item_capacity if wanted_items <= item_capacity else max(2 * item_capacity, wanted_items)
         bigger = self._allocate(new_capacity, new_items)
         n = len(self.names)
-        for old, new in zip(rows[:8], bigger[:8], strict=True):
+        per_row: Sequence[NDArray[Any]] = rows[:8]
+        bigger_per_row: Sequence[NDArray[Any]] = bigger[:8]
+        for old, new in zip(per_row, bigger_per_row, strict=True):
             new[:n] = old[:n]
         used = int(rows.used[0])
         bigger.items[:used] = rows.items[:used]

@@ -33,14 +33,17 @@ class Record(Protocol):
 class Fold(Protocol):
     """One partition's state: pure and synchronous, it does no input or output."""
 
-    urgent: bool
-    """An alert waits: flush at once."""
+    @property
+    def urgent(self) -> bool:
+        """An alert waits: flush at once."""
 
-    dirty: bool
-    """Something was applied since the last flush was taken."""
+    @property
+    def dirty(self) -> bool:
+        """Something was applied since the last flush was taken."""
 
-    positions: Mapping[str, int]
-    """Input topic → next offset to read; topics never read are absent."""
+    @property
+    def positions(self) -> Mapping[str, int]:
+        """Input topic → next offset to read; topics never read are absent."""
 
     def apply_runs(self, runs: Sequence[tuple[str, Sequence[Record]]]) -> None:
         """Apply runs of records (topic, records) in order; those below a topic's position are skipped.
