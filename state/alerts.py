@@ -61,7 +61,7 @@ def alert_id(account: str, rule: str, episode: int) -> str:
     Examples
     --------
     >>> alert_id("acme", "band-red", 1)
-    '7d6d4de2ba7fdf6a02b5a1f7f8c0d5b3'
+    'edcca1894bbc61663ecf55d1c4d67206'
     """
     return hashlib.sha256(f"{account}\0{rule}\0{episode}".encode()).hexdigest()[:32]
 
