@@ -91,13 +91,19 @@ def wait_for_next(plan: Plan, rows: Rows, row: int, at_ms: int) -> None:
 
 
 @part
+def open_day(plan: Plan, rows: Rows, row: int) -> None:
+    """Seal a row's today, note how many events it had, and open the next day."""
+    roll_day(plan, rows, row)
+    rows.ints[row, PACE] += rows.ints[row, TODAY] - rows.ints[row, PACE] // 8
+    rows.ints[row, TODAY] = 0
+
+
+@part
 def pass_point(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
     """Run one grid point or timer of a row and set when the next may matter."""
     is_midnight = at_ms % DAY_MS == 0
     if is_midnight:
-        roll_day(plan, rows, row)
-        rows.ints[row, PACE] += rows.ints[row, TODAY] - rows.ints[row, PACE] // 8
-        rows.ints[row, TODAY] = 0
+        open_day(plan, rows, row)
     measure_health(plan, rows, work, row, at_ms)
     if is_midnight:
         keep_close(plan, rows, work, row)
@@ -133,7 +139,7 @@ def sleep_until(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> Non
     first = rows.derived[row, DAY]
     while rows.derived[row, DAY] < at_ms // DAY_MS:
         rows.closes[row, (rows.derived[row, DAY] % TILE_DAYS) * width] = NO_CLOSE
-        roll_day(plan, rows, row)
+        open_day(plan, rows, row)
     if rows.derived[row, DAY] != first:
         fit_trajectory(plan, rows, work, row)
 
