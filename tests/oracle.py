@@ -1,0 +1,399 @@
+"""The oracle: a partition written down a second time, naively, to judge the compiled one.
+
+It keeps the raw marks of every accepted event and counts them anew at every event, timer and grid point; nothing is
+rolled or kept incrementally. Time and conditions live here, a score's arithmetic in
+`tests.oracle_scoring`. It is driven by a journal: runs of (topic, records), ticks included.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from scoring.model import Model
+from state.decode import Chunk, decode_chunk
+from state.murmur2 import partition_of
+from tests.oracle_marks import (
+    DAY,
+    HOUR,
+    KEPT_DAYS,
+    NOT_STATED,
+    Account,
+    Facts,
+    Marks,
+    RuleLife,
+    day_of,
+    facts_of,
+    leave_mark,
+    set_attributes,
+)
+from tests.oracle_scoring import Reader, Score, trajectory
+
+DENSE = ("usage", "billing", "support", "engagement")
+LIVE = ("firing", "acknowledged", "snoozed", "clearing")
+
+
+class Alert(NamedTuple):
+    """One announced move of a rule, with the score as it stood."""
+
+    account: str
+    sequence: int
+    rule: str
+    episode: int
+    state: str
+    at: int
+    from_band: int | None
+    to_band: int | None
+    health: float | None
+    risk: float | None
+
+
+class Remembered:
+    """The ids seen lately, in two generations that end by number or by the hour."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._hour = limit, 0
+        self._current: set[int] = set()
+        self._previous: set[int] = set()
+
+    def is_new(self, identity: int, stamp: int) -> bool:
+        """Return whether an id is not remembered; remember it."""
+        if len(self._current) == self._limit or (stamp // HOUR > self._hour and self._current):
+            self._current, self._previous = set(), self._current
+        self._hour = max(self._hour, stamp // HOUR)
+        if identity in self._current or identity in self._previous:
+            return False
+        if identity:
+            self._current.add(identity)
+        return True
+
+
+class Oracle:
+    """One partition's state, recomputed.
+
+    Parameters
+    ----------
+    model
+        The checked model.
+    number, count
+        This partition and how many there are.
+    remembered
+        Ids in a generation of the duplicates' memory.
+    """
+
+    def __init__(self, model: Model, number: int = 0, count: int = 1, remembered: int = 1 << 16) -> None:
+        self.model, self.number, self.count = model, number, count
+        self.accounts: dict[str, Account] = {}
+        self.alerts: list[Alert] = []
+        self.dead: list[tuple[str, int, str]] = []
+        self.rerouted: list[tuple[str, int]] = []
+        self.duplicates = 0
+        self.clock: int | None = None
+        self.positions: dict[str, int] = {}
+        self._held: tuple[int, dict[str, int]] | None = None
+        self._ids = Remembered(remembered)
+        self._rules = [(f"band-{b.name}", k, None) for k, b in enumerate(model.bands) if b.alert]
+        self._rules += [(rule.name, None, rule) for rule in model.rules]  # type: ignore[misc]
+
+    # ---- the journal
+
+    def feed(self, topic: str, records: Sequence[Any]) -> None:
+        """Apply one run, record by record."""
+        for record in records:
+            if record.offset < self.positions.get(topic, 0):
+                continue
+            contract = topic
+            if topic == "rerouted":
+                contract = dict(record.headers)["bw_topic"].decode()
+            self._record(topic, contract, record)
+            self.positions[topic] = record.offset + 1
+            self._release()
+
+    def _record(self, topic: str, contract: str, record: Any) -> None:
+        chunk = decode_chunk(contract, [record], None if contract == "ticks" else 600_000)
+        if chunk.rejections:
+            self.dead.append((topic, record.offset, chunk.rejections[0][1].code))
+        elif contract == "ticks":
+            tick = chunk.structs[0]
+            if self._held is None and (self.clock is None or tick.as_of_ms > self.clock):
+                self._held = (tick.as_of_ms, tick.ends)
+        elif chunk.account[0] not in self.accounts and partition_of(chunk.account[0], self.count) != self.number:
+            if contract not in DENSE:
+                self._ids.is_new(int(chunk.id_hash[0]), record.timestamp)
+            self.rerouted.append((topic, record.offset))
+        elif self._ids.is_new(int(chunk.id_hash[0]), record.timestamp):
+            self._event(topic, contract, record.offset, chunk)
+        else:
+            self.duplicates += 1
+
+    def _release(self) -> None:
+        if self._held is None or any(self.positions.get(topic, 0) < end for topic, end in self._held[1].items()):
+            return
+        self.clock, self._held = self._held[0], None
+        for name, account in self.accounts.items():
+            if not account.is_closed:
+                self._advance(name, account, self.clock)
+
+    # ---- events
+
+    def _event(self, topic: str, contract: str, offset: int, chunk: Chunk) -> None:
+        name, at = chunk.account[0], int(chunk.occurred_at_ms[0])
+        target = at if self.clock is None else max(at, self.clock)
+        account = self.accounts.get(name)
+        if account is None:
+            account = self.accounts[name] = self._new_account(target)
+        self._advance(name, account, target)
+        account.positions[topic] = offset
+        if day_of(at) <= account.day - KEPT_DAYS:
+            self.dead.append((topic, offset, "EXPIRED"))
+            return
+        account.first_at = at if account.first_at is None else min(account.first_at, at)
+        if contract in DENSE:
+            self._dense(account, contract, chunk, at)
+        elif contract == "accounts":
+            set_attributes(account, chunk.structs[0])
+        elif contract == "outcomes":
+            self._outcome(name, account, chunk.structs[0])
+        else:
+            self._command(name, account, chunk.structs[0])
+        self._settle(name, account)
+
+    def _new_account(self, at: int) -> Account:
+        signals = self.model.signals
+        return Account(
+            as_of=at,
+            day=day_of(at),
+            marks={signal.name: Marks() for signal in signals},
+            facts={signal.name: facts_of(signal, Marks(), day_of(at)) for signal in signals},
+            rules={name: RuleLife() for name, _, _ in self._rules},
+            override_since=[None] * len(self.model.overrides),
+            next_due=(day_of(at) + 1) * DAY,
+        )
+
+    def _dense(self, account: Account, contract: str, chunk: Chunk, at: int) -> None:
+        account.topics.add(contract)
+        account.today += 1
+        for signal in self.model.signals:
+            if signal.topic == contract and leave_mark(signal, account, chunk, at):
+                account.facts[signal.name] = facts_of(signal, account.marks[signal.name], account.day)
+        if contract == "billing" and chunk.seats[0] != NOT_STATED:
+            account.attributes["seats"] = int(chunk.seats[0])
+
+    def _outcome(self, name: str, account: Account, event: Any) -> None:
+        if event.outcome == "churned":
+            score = Reader(self.model, account, account.as_of).score()
+            for rule, life in account.rules.items():
+                if life.state in LIVE:
+                    self._announce(name, account, rule, "resolved", score, account.band)
+                account.rules[rule] = RuleLife(episode=life.episode)
+            account.is_closed, account.candidate = True, None
+        elif event.outcome == "renewed":
+            account.is_closed = False
+
+    def _command(self, name: str, account: Account, event: Any) -> None:
+        if event.command == "override":
+            if event.health is not None:
+                account.manual = (round(event.health * 1e6) / 1e6, event.until_ms)
+            return
+        for rule, life in account.rules.items():
+            if event.alert_id != alert_id(name, rule, life.episode) or life.state not in LIVE:
+                continue
+            state, until = "", 0
+            if event.command == "acknowledge" and life.state != "acknowledged":
+                state = "acknowledged"
+            elif event.command == "snooze" and event.until_ms is not None and event.until_ms > event.occurred_at_ms:
+                state, until = "snoozed", event.until_ms
+            elif event.command == "resolve":
+                state = "resolved"
+            if state:
+                kept = "inactive" if state == "resolved" else state
+                account.rules[rule] = RuleLife(kept, account.as_of, until, "", state == "resolved", life.episode)
+                score = Reader(self.model, account, account.as_of).score()
+                self._announce(name, account, rule, state, score, account.band)
+
+    # ---- time
+
+    def _advance(self, name: str, account: Account, to: int) -> None:
+        """Let every grid point and every timer up to an instant pass, one by one."""
+        if account.is_closed and day_of(to) > account.day:
+            while account.day < day_of(to):
+                self._pass_day(account)
+            account.facts = self._facts(account)
+            account.slope, account.acceleration = self._trajectory(account)
+        while not account.is_closed and account.next_due <= to:
+            at = int(account.next_due)
+            account.as_of = at
+            if at % DAY == 0:
+                self._pass_day(account)
+                account.facts = self._facts(account)
+                score = Reader(self.model, account, at).score()
+                if not math.isnan(score.health):
+                    account.closes[account.day - 1] = [closed(points) for points in score.contributions]
+                account.slope, account.acceleration = self._trajectory(account)
+            self._judge(name, account)
+            account.next_due = self._next_due(account)
+        account.as_of = max(account.as_of, to)
+
+    def _pass_day(self, account: Account) -> None:
+        account.day += 1
+        account.pace += account.today - account.pace // 8
+        account.today = 0
+
+    def _facts(self, account: Account) -> dict[str, Facts]:
+        return {signal.name: facts_of(signal, account.marks[signal.name], account.day) for signal in self.model.signals}
+
+    def _trajectory(self, account: Account) -> tuple[float, float]:
+        days = [d for d in range(account.day - 28, account.day) if d in account.closes]
+        return trajectory({d: account.close_health(self.model, d) for d in days}, account.day)
+
+    def _settle(self, name: str, account: Account) -> None:
+        if not account.is_closed:
+            self._judge(name, account)
+            account.next_due = self._next_due(account)
+
+    def _next_due(self, account: Account) -> float:
+        """Return the next timer's end or the next grid point, whichever comes first."""
+        dues: list[float] = []
+        for since, override in zip(account.override_since, self.model.overrides, strict=True):
+            if since is not None and override.for_ms is not None:
+                dues.append(since + override.for_ms)
+        if account.manual is not None and account.manual[1] is not None:
+            dues.append(account.manual[1])
+        if account.candidate is not None:
+            dues.append(account.candidate[1] + self._dwell(account, account.candidate[0]))
+        for name, _, rule in self._rules:
+            life = account.rules[name]
+            if life.state == "pending":
+                dues.append(life.since + (rule.for_ms if rule else 0))
+            elif life.state == "clearing":
+                dues.append(life.since + (rule.keep_firing_for_ms if rule else 0))
+            elif life.state == "snoozed":
+                dues.append(life.until)
+        return min([next_point(account), *(due for due in dues if due > account.as_of)])
+
+    # ---- decisions
+
+    def _judge(self, name: str, account: Account) -> None:
+        reader = Reader(self.model, account, account.as_of)
+        score = reader.score()
+        for k, override in enumerate(self.model.overrides):
+            if not reader.holds(override.when.program, score):
+                account.override_since[k] = None
+            elif account.override_since[k] is None:
+                account.override_since[k] = account.as_of
+        before = account.band
+        self._move_band(account, score)
+        for rule_name, band, rule in self._rules:
+            if band is not None:
+                self._step(name, account, rule_name, account.band == band, 0, 0, score, before)
+            elif not math.isnan(score.health):
+                is_true = reader.holds(rule.when.program, score)
+                self._step(name, account, rule_name, is_true, rule.for_ms, rule.keep_firing_for_ms, score, before)
+
+    def _dwell(self, account: Account, target: int) -> int:
+        assert account.band is not None
+        return self.model.bands[min(account.band, target)].dwell_ms
+
+    def _move_band(self, account: Account, score: Score) -> None:
+        if math.isnan(score.health):
+            if account.band is not None:
+                account.band, account.band_since, account.candidate = None, account.as_of, None
+            return
+        target = len(self.model.bands)
+        for k, band in reversed(list(enumerate(self.model.bands))):
+            is_inside = account.band is not None and account.band <= k
+            if score.health < (band.leave_above if is_inside else band.enter_below):
+                target = k
+        is_first = account.band is None
+        if account.band == target:
+            account.candidate = None
+            return
+        if not is_first:
+            if account.candidate is None or account.candidate[0] != target:
+                account.candidate = (target, account.as_of)
+            is_forced = score.contributions[-1] < -0.5 and target < account.band  # type: ignore[operator]
+            if not is_forced and account.as_of < account.candidate[1] + self._dwell(account, target):
+                return
+        account.band, account.band_since, account.candidate = target, account.as_of, None
+        if is_first and target < len(self.model.bands) and self.model.bands[target].alert:
+            account.rules[f"band-{self.model.bands[target].name}"].is_muted = True
+
+    def _step(  # noqa: C901, PLR0912 - one line per state
+        self,
+        name: str,
+        account: Account,
+        rule: str,
+        is_true: bool,  # noqa: FBT001
+        for_ms: int,
+        keep_ms: int,
+        score: Score,
+        before: int | None,
+    ) -> None:
+        """Move one rule through its life cycle until it rests."""
+        life, now = account.rules[rule], account.as_of
+        if life.is_muted and is_true:
+            return
+        life.is_muted = False
+        while True:
+            match life.state, is_true:
+                case "inactive", True:
+                    if for_ms == 0:
+                        life.episode += 1
+                        self._enter(name, account, rule, "firing", score, before)
+                    else:
+                        life.state, life.since = "pending", now
+                case "pending", False:
+                    life.state, life.since = "inactive", now
+                case "pending", True if now >= life.since + for_ms:
+                    life.episode += 1
+                    self._enter(name, account, rule, "firing", score, before)
+                case "clearing", True:
+                    life.state, life.since, life.held = life.held, now, ""
+                case "clearing", False if now >= life.since + keep_ms:
+                    self._enter(name, account, rule, "resolved", score, before)
+                case (("firing" | "acknowledged" | "snoozed"), False):
+                    if keep_ms == 0:
+                        self._enter(name, account, rule, "resolved", score, before)
+                    else:
+                        life.state, life.since, life.held = "clearing", now, life.state
+                case "snoozed", True if now >= life.until:
+                    self._enter(name, account, rule, "firing", score, before)
+                case _:
+                    return
+
+    def _enter(self, name: str, account: Account, rule: str, state: str, score: Score, before: int | None) -> None:
+        life = account.rules[rule]
+        life.state, life.since = ("inactive" if state == "resolved" else state), account.as_of
+        self._announce(name, account, rule, state, score, before)
+
+    def _announce(self, name: str, account: Account, rule: str, state: str, score: Score, before: int | None) -> None:
+        account.sequence += 1
+        life = account.rules[rule]
+        health, risk = (None if math.isnan(number) else number for number in (score.health, score.risk))
+        line = (rule, life.episode, state, account.as_of, before, account.band, health, risk)
+        self.alerts.append(Alert(name, account.sequence, *line))
+
+    # ---- looking in
+
+    def scores(self) -> Iterator[tuple[str, Account, Reader, Score]]:
+        """Yield every account with its score as of the clock, or of its own later time."""
+        for name, account in self.accounts.items():
+            at = account.as_of if account.is_closed or self.clock is None else max(account.as_of, self.clock)
+            reader = Reader(self.model, account, at)
+            yield name, account, reader, reader.score()
+
+
+def next_point(account: Account) -> int:
+    """Return the account's next grid point: the busier it is, the sooner; every midnight is one."""
+    step = HOUR if account.pace >= 64 else 6 * HOUR if account.pace >= 16 else DAY
+    return (account.as_of // step + 1) * step
+
+
+def closed(points: float) -> int:
+    """Return points as a close keeps them, in 1/256."""
+    return min(max(math.floor(points * 256 + 0.5), -32767), 32767)
+
+
+def alert_id(account: str, rule: str, episode: int) -> str:
+    """Return the id of an alert, from the contract: the first 32 hex digits of a SHA-256."""
+    return hashlib.sha256(f"{account}\0{rule}\0{episode}".encode()).hexdigest()[:32]

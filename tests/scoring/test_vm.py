@@ -1,0 +1,84 @@
+"""The rule machine and the curves: compiled equals the reference, and rising curves rise."""
+
+import math
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scoring.curves import interpolate
+from scoring.expressions import Opcode, evaluate
+from scoring.vm import holds
+
+VARIABLES = 4
+EDGES = st.sampled_from((-1e9, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 1e9))
+NUMBERS = st.one_of(EDGES, st.floats(-100, 100).map(lambda x: round(x, 3)))
+ARITHMETIC = (Opcode.ADD, Opcode.SUBTRACT, Opcode.MULTIPLY, Opcode.DIVIDE)
+COMPARISONS = (
+    Opcode.LESS,
+    Opcode.LESS_EQUAL,
+    Opcode.GREATER,
+    Opcode.GREATER_EQUAL,
+    Opcode.EQUAL,
+    Opcode.NOT_EQUAL,
+)
+
+
+@st.composite
+def numeric(draw, depth=2):
+    """Draw a program that leaves a number."""
+    if depth == 0 or draw(st.booleans()):
+        if draw(st.booleans()):
+            return [(Opcode.PUSH, draw(NUMBERS))]
+        return [(Opcode.LOAD, draw(st.integers(0, VARIABLES - 1)))]
+    if draw(st.integers(0, 4)) == 0:
+        return [*draw(numeric(depth - 1)), (Opcode.NEGATE, 0)]
+    return [*draw(numeric(depth - 1)), *draw(numeric(depth - 1)), (draw(st.sampled_from(ARITHMETIC)), 0)]
+
+
+@st.composite
+def condition(draw, depth=2):
+    """Draw a program that leaves a condition; `not` stands only before what is never unknown, as the compiler puts it."""
+    if depth == 0 or draw(st.integers(0, 2)) == 0:
+        return [*draw(numeric()), *draw(numeric()), (draw(st.sampled_from(COMPARISONS)), 0)]
+    if draw(st.integers(0, 3)) == 0:
+        return [*draw(condition(depth - 1)), (Opcode.NOT, 0)]
+    return [
+        *draw(condition(depth - 1)),
+        *draw(condition(depth - 1)),
+        (draw(st.sampled_from((Opcode.AND, Opcode.OR))), 0),
+    ]
+
+
+POINTS = st.lists(st.one_of(NUMBERS, st.just(math.nan)), min_size=VARIABLES, max_size=VARIABLES)
+
+
+def arrays(program):
+    """Return a program as the kernel keeps it."""
+    return (
+        np.array([int(opcode) for opcode, _ in program], np.int64),
+        np.array([float(operand) for _, operand in program], np.float64),
+    )
+
+
+@given(program=condition(), point=POINTS)
+@settings(max_examples=1000, deadline=None)
+def test_compiled_equals_the_reference(program, point):
+    """`holds` is `evaluate`, NaN and division by zero included."""
+    opcodes, operands = arrays(program)
+    wanted = evaluate(tuple(program), point) > 0
+    assert holds(opcodes, operands, 0, len(program), np.array(point), np.zeros(32)) == wanted
+
+
+@given(
+    xs=st.lists(st.floats(-50, 50), min_size=2, max_size=8, unique=True),
+    values=st.tuples(st.floats(-80, 80), st.floats(-80, 80)),
+    data=st.data(),
+)
+@settings(max_examples=300, deadline=None)
+def test_rising_curve_never_falls(xs, values, data):
+    """A curve declared `up` gives a greater value no smaller sub-score."""
+    ys = sorted(data.draw(st.lists(st.floats(0, 100), min_size=len(xs), max_size=len(xs))))
+    low, high = sorted(values)
+    knots = (np.array(sorted(xs)), np.array(ys), 0, len(xs))
+    assert interpolate(*knots, low) <= interpolate(*knots, high) + 1e-9

@@ -1,0 +1,168 @@
+"""Small random models over a fixed stock of signals, so that every kind of value, rule and term meets every other."""
+
+from random import Random
+from typing import Any
+
+from scoring.model import Model
+from scoring.parse import parse
+
+SIGNALS: dict[str, dict[str, Any]] = {
+    "clicks": {"from": "usage", "measure": "count", "dispersion": 1.5},
+    "exports": {"from": "usage", "measure": "count", "events": ["export"]},
+    "volume": {"from": "usage", "measure": "sum(quantity)"},
+    "days": {"from": "usage", "measure": "active_days"},
+    "users": {"from": "usage", "measure": "distinct(user_id)"},
+    "names": {"from": "usage", "measure": "distinct(event)"},
+    "spend": {"from": "billing", "measure": "sum(amount)", "events": ["purchase", "invoice_paid"]},
+    "refunds": {"from": "billing", "measure": "count", "events": ["refund"]},
+    "mrr": {"from": "billing", "measure": "last(mrr)"},
+    "failures": {"from": "billing", "measure": "days_since", "events": ["payment_failed"]},
+    "invoices": {"from": "billing", "measure": "open_items", "open": ["invoice_issued"], "close": ["invoice_paid"]},
+    "tickets": {
+        "from": "support",
+        "measure": "open_items",
+        "open": ["ticket_opened", "ticket_reopened"],
+        "close": ["ticket_resolved"],
+        "escalate": ["ticket_escalated"],
+        "severity": "high",
+    },
+    "nps": {"from": "support", "measure": "last(score)", "events": ["nps"]},
+    "talks": {"from": "engagement", "measure": "days_since", "events": ["meeting_held", "webinar"]},
+    "contacts_seen": {"from": "engagement", "measure": "distinct(user_id)"},
+}
+VALUES = (
+    ("momentum(clicks)", -2, 2),
+    ("momentum(spend)", -2, 2),
+    ("surprise(days)", -4, 3),
+    ("surprise(volume)", -4, 3),
+    ("silence(clicks)", 0, 9),
+    ("silence(days)", 0, 9),
+    ("level(clicks)", 0, 5),
+    ("level(volume)", 0, 9),
+    ("rate(days, 30d)", 0, 1),
+    ("rate(exports, 7d)", 0, 2),
+    ("sum(users, 30d)", 0, 5),
+    ("sum(names, 7d)", 0, 3),
+    ("sum(spend, 90d)", 0, 20_000),
+    ("ratio(clicks, 7d, 30d)", 0, 3),
+    ("share(exports, clicks, 90d)", 0, 1),
+    ("share(refunds, spend)", 0, 0.001),
+    ("age(invoices)", 0, 30),
+    ("age(tickets)", 0, 14),
+    ("open(tickets)", 0, 2),
+    ("days_since(talks)", 0, 60),
+    ("days_since(users)", 0, 30),
+    ("last(mrr)", 0, 5000),
+    ("last(nps)", -3, 10),
+    ("days_to_renewal", 0, 200),
+    ("contacts", 0, 4),
+    ("strategic_fit", 0, 1),
+    ("seat_use", 0, 2),
+    ("seats", 0, 8),
+)
+CATEGORICAL = (
+    ("relationship.champion", ("active", "at_risk", "missing")),
+    ("relationship.outcome", ("defensible", "developing", "missing")),
+)
+CONDITIONS = (
+    "days_since(failures) < 20",
+    "age(invoices) > 9d",
+    "open(tickets) >= 1 and age(tickets) > 2",
+    "days_since(clicks) > 12",
+    "momentum(days) < -0.5",
+    "silence(clicks) > 3",
+    "surprise(clicks) < -1.5",
+    "coverage < 0.7",
+    "relationship.champion == 'missing' or contacts <= 1",
+    "0 < days_to_renewal < 60",
+    "level(clicks) * 2 > rate(days, 7d) + 0.5",
+    "share(exports, clicks, 30d) / 2 > 0.2",
+    "days_since_start < 40 and seat_use < 0.5",
+)
+HEALTH_CONDITIONS = (
+    "slope < -0.3 or acceleration < -0.05",
+    "change(7) < -8",
+    "change(30) > 5 and not in_band(red)",
+    "eta(red) < 20",
+    "eta(red) < days_to_renewal",
+    "health < 55 and days_in_band > 3",
+    "in_band(green) and days_in_band > 6",
+    "risk > 0.3",
+    "expansion > 0.2 and value_at_risk > 100",
+    "health / risk > 400",
+    "not health >= 50 or health - 3 > 90",
+)
+DURATIONS = ("0h", "0h", "90m", "5h", "26h", "4d")
+
+
+def random_model(random: Random) -> Model:
+    """Return a random valid model."""
+    content: dict[str, Any] = {
+        "name": "random",
+        "version": 1,
+        "minimum_coverage": random.choice((0.0, 0.3, 0.4, 0.8)),
+        "signals": dict(SIGNALS),
+        "inputs": _inputs(random),
+        "overrides": [
+            {
+                "name": f"o{k}",
+                "when": random.choice(CONDITIONS),
+                random.choice(("cap", "floor")): random.choice((5, 30, 38, 45, 70)),
+                **random.choice(({}, {}, {"for": "31h"}, {"for": "5d"})),
+            }
+            for k in range(random.randrange(4))
+        ],
+        "bands": _bands(random),
+        "rules": [
+            {
+                "name": f"r{k}",
+                "when": random.choice(CONDITIONS + HEALTH_CONDITIONS),
+                "for": random.choice(DURATIONS),
+                "keep_firing_for": random.choice(DURATIONS),
+            }
+            for k in range(random.randrange(6))
+        ],
+    }
+    if random.random() < 0.7:
+        first = next(iter(content["inputs"]))
+        terms: dict[str, Any] = {"health": -4, "renewal_near": 1, "slope": -0.7, "coverage": -1, "contacts": 0.4}
+        terms |= {first: -2, "acceleration": -2, "strategic_fit": 1, "momentum": {"clicks": -0.8}, "seat_use": -0.5}
+        chosen = random.sample(sorted(terms), random.randrange(1, len(terms)))
+        content["risk"] = {"intercept": -1.0, "terms": {name: terms[name] for name in chosen}}
+    return parse(content, "random")
+
+
+def _inputs(random: Random) -> dict[str, dict[str, Any]]:
+    inputs: dict[str, dict[str, Any]] = {}
+    for k, (value, low, high) in enumerate(random.sample(VALUES, random.randrange(1, 6))):
+        points = sorted({low, high, *(round(random.uniform(low, high), 4) for _ in range(random.randrange(3)))})
+        scores = sorted(round(random.uniform(0, 100), 1) for _ in points)
+        shape = random.choice((scores, scores[::-1], [random.choice((0, 50, 100)) for _ in points]))
+        inputs[f"n{k}"] = {
+            "value": value,
+            "curve": [list(pair) for pair in zip(points, shape, strict=True)],
+            "weight": random.choice((1, 3, 10)),
+        }
+    if random.random() < 0.4:
+        value, names = random.choice(CATEGORICAL)
+        categories = dict(zip(names, (100, 40, 0), strict=True))
+        inputs["person"] = {"value": value, "categories": categories, "weight": 5}
+        if random.random() < 0.7:
+            inputs["person"]["valid_for"] = random.choice(("3d", "20d"))
+    return inputs
+
+
+def _bands(random: Random) -> list[dict[str, Any]]:
+    bands = []
+    for k, name in enumerate(("red", "orange", "yellow")[: random.randrange(1, 4)]):
+        enter = 25 + 22 * k + random.uniform(-3, 3)
+        bands.append(
+            {
+                "name": name,
+                "enter_below": round(enter, 3),
+                "leave_above": round(enter + random.choice((0.5, 4, 9)), 3),
+                "dwell": random.choice(DURATIONS),
+                "alert": random.random() < 0.8,
+            }
+        )
+    return bands
