@@ -11,13 +11,16 @@ from typing import Any
 
 from streams.merge import TICKS, Chunk, Inbox, Run
 from streams.observer import Observer
+from streams.pace import Pace
 from streams.ports import Fold
 
 STRETCH_RECORDS = 2_000
-"""Records applied in one go, about 10 ms at 5 µs each: heartbeats and fetches share this interpreter."""
+"""Records applied in one go at most: beyond this a stretch becomes no cheaper."""
+LEAST_RECORDS = 100
 
 SWEEP_ROWS = 20_000
-"""Rows swept in one go; a million take about a second, so this is about 20 ms."""
+"""Rows swept in one go at most; a million take about a second where time moves in small steps."""
+LEAST_ROWS = 200
 
 
 class Lease:
@@ -48,6 +51,8 @@ class Lease:
         self.records_applied = 0
         self.flushes = 0
         self.loaded = 0
+        self._records = Pace(LEAST_RECORDS, STRETCH_RECORDS)
+        self._rows = Pace(LEAST_ROWS, SWEEP_ROWS)
         self.steady = asyncio.Lock()
         self.flushing = asyncio.Lock()
         self.has_work = asyncio.Event()
@@ -81,7 +86,7 @@ class Lease:
         """Apply what the inbox hands out, run by run, for as long as the partition is owned."""
         while True:
             await self._await_work()
-            while runs := self.inbox.take(STRETCH_RECORDS, monotonic()):
+            while runs := self.inbox.take(self._records.size, monotonic()):
                 async with self.steady:
                     await self._apply(runs, observer)
                 await asyncio.sleep(0)
@@ -101,14 +106,25 @@ class Lease:
     async def _apply(self, runs: Sequence[Run], observer: Observer) -> None:
         began = monotonic()
         self.fold.apply_runs(runs)
-        while not self.fold.sweep(SWEEP_ROWS):
-            await asyncio.sleep(0)
+        count = sum(len(records) for _, records in runs)
+        if count >= LEAST_RECORDS:
+            self._records.took(count, monotonic() - began)
+        await self._sweep()
+        self.records_applied += count
         for topic, records in runs:
-            self.records_applied += len(records)
             if topic != TICKS:
                 self.newest_ms = max(self.newest_ms, records[-1].timestamp)
         self.is_dirty.set()
         observer.applied(self.partition, runs, monotonic() - began, is_urgent=self.fold.urgent)
+
+    async def _sweep(self) -> None:
+        """Run the sweep that a tick has caused, if any, in slices."""
+        while True:
+            began, rows = monotonic(), self._rows.size
+            if self.fold.sweep(rows):
+                return  # what was left was less than a slice, which tells nothing about the pace
+            self._rows.took(rows, monotonic() - began)
+            await asyncio.sleep(0)
 
     async def close(self) -> None:
         """Give the partition up: stop its loops, drop its producer."""
