@@ -84,6 +84,14 @@ def flush_at(partition: Partition, chunks: list[Run], ends: set[int], start: int
     return flushes
 
 
+def written(flush) -> tuple:
+    """Return what a flush puts into its transaction."""
+    if flush is None:
+        return ()
+    records = (flush.changelog, flush.scores, flush.alerts, flush.dead_letters, flush.rerouted)
+    return (flush.sequence, flush.journal, flush.offsets, *records)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_resuming_anywhere_writes_what_would_have_been_written(seed):
     """A partition restored at any flush goes on to write the same flushes, byte for byte."""
@@ -95,7 +103,7 @@ def test_resuming_anywhere_writes_what_would_have_been_written(seed):
     for done, end in enumerate(sorted(ends)[:-1], start=1):
         again = restored(model, flushes[:done], generation=32)
         assert again.take_flush() is None
-        assert flush_at(again, chunks, ends, end + 1) == flushes[done:]
+        assert list(map(written, flush_at(again, chunks, ends, end + 1))) == list(map(written, flushes[done:]))
         assert rows_of(again) == rows_of(live)
 
 
