@@ -1,0 +1,232 @@
+"""History through the live kernel, without Kafka: files in, alerts and snapshots out.
+
+    time     |start ......... midnight ......... midnight ......... end|
+    events    x x   x  x x x  |     x x x    x   |   x x x            |
+    ticks                     T                  T                    T      and at every step, if there are any
+
+The order of events is fixed by the files, ticks fall on event time, and neither the machine nor the size of blocks
+shows in the result.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from scoring import lifecycle
+from scoring.compile import Compiled
+from scoring.lifecycle import STATE_NAMES
+from scoring.model import GREEN
+from state.flush import Message
+from state.history import HistoryPartition
+from state.layout import BAND, CLOSED, DAY_MS, HOUR_MS, INPUT_TOPICS, NO_VALUE
+from streams.cli.files import EventFile, topic_of
+from streams.event_order import Line, Stretch
+from streams.halt import Refusal
+
+TOPICS = INPUT_TOPICS[: INPUT_TOPICS.index("commands") + 1]
+"""Topics of a history, in rank order."""
+SUFFIXES = tuple(f".{kind}{packed}" for kind in ("jsonl", "csv") for packed in ("", ".gz", ".zst"))
+FIRING = STATE_NAMES[lifecycle.FIRING]
+
+
+def files_of(folder: Path) -> list[EventFile]:
+    """Return the files of a folder that are named after an input topic, sorted by name.
+
+    Raises
+    ------
+    Refusal
+        When there are none.
+    """
+    paths = sorted(folder.glob("*"))
+    files = [
+        EventFile(str(path), topic)
+        for path in paths
+        if (topic := topic_of(path.name)) in TOPICS and path.name.endswith(SUFFIXES)
+    ]
+    if not files:
+        raise Refusal(f"{folder}: expected files such as usage.jsonl or billing.jsonl.gz, found none — check the path")
+    return files
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A line that is no valid event: where it stands, why, at which JSON path, and what was given there."""
+
+    file: str
+    line: int
+    reason: str
+    path: str
+    given: str
+
+
+@dataclass(slots=True)
+class Sinks:
+    """Where results go as they come; each may be left out.
+
+    Parameters
+    ----------
+    alert
+        Takes the JSON body of each alert, in order of time.
+    snapshots
+        Takes the snapshots of all accounts at each step.
+    rejected
+        Takes each line that is no valid event.
+    passed
+        Told the event time reached, milliseconds UTC, after each stretch.
+    """
+
+    alert: Callable[[bytes], None] | None = None
+    snapshots: Callable[[list[dict[str, Any]]], None] | None = None
+    rejected: Callable[[Rejected], None] | None = None
+    passed: Callable[[int], None] | None = None
+
+
+@dataclass(slots=True)
+class Replay:
+    """A replay on its way: the state, and what it has come to.
+
+    Parameters
+    ----------
+    compiled
+        The model.
+    sinks
+        Where results go.
+    every_ms
+        Event time between snapshots, > 0, milliseconds, counted from the first event's midnight; None = only at the end.
+
+    Attributes
+    ----------
+    n_lines, n_rejected
+        Lines read, and those of them that are no valid events.
+    alerts
+        (rule, severity) → alerts that fired.
+    start_ms, end_ms
+        The midnight before the first event and the full hour after the last, milliseconds UTC.
+    """
+
+    compiled: Compiled
+    sinks: Sinks = field(default_factory=Sinks)
+    every_ms: int | None = None
+    n_lines: int = 0
+    n_rejected: int = 0
+    alerts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    start_ms: int = NO_VALUE
+    end_ms: int = NO_VALUE
+    state: HistoryPartition = field(init=False)
+    _midnight_ms: int = NO_VALUE
+    _step_ms: int | None = None
+    _snapshots_ms: int = NO_VALUE
+
+    def __post_init__(self) -> None:
+        self.state = HistoryPartition(self.compiled)
+
+    def run(self, stretches: Iterator[Stretch]) -> None:
+        """Apply all events, let time pass between them and up to the full hour after the last."""
+        for stretch in stretches:
+            self.n_lines += len(stretch.lines)
+            timed = stretch.times[stretch.times != NO_VALUE]
+            if timed.size:
+                self._begin(int(timed[0]))
+                self.end_ms = -(-int(timed[-1]) // HOUR_MS) * HOUR_MS
+            self._apply_with_ticks(stretch)
+            if self.sinks.passed and self.end_ms != NO_VALUE:
+                self.sinks.passed(self.end_ms)
+        if self.end_ms != NO_VALUE:
+            self._finish()
+
+    def bands(self) -> dict[str, int]:
+        """Return band → accounts in it; those whose contract has ended count as `closed`."""
+        ints = self.state.store.rows.ints[: len(self.state.store)]
+        names = [*(band.name for band in self.compiled.model.bands), GREEN]
+        is_open = ints[:, CLOSED] == 0
+        found = {name: int((ints[is_open, BAND] == number).sum()) for number, name in enumerate(names)}
+        n_closed = int(ints.shape[0] - is_open.sum())
+        return {**found, "insufficient_data": int((ints[is_open, BAND] < 0).sum()), "closed": n_closed}
+
+    def counts(self) -> dict[str, int]:
+        """Return result → events, over all topics: applied, duplicate, dead_letter."""
+        found: Counter[str] = Counter()
+        for (_, result), number in self.state.counts.items():
+            found[result] += number
+        return dict(found)
+
+    def _begin(self, first_ms: int) -> None:
+        if self.start_ms == NO_VALUE:
+            self.start_ms = first_ms // DAY_MS * DAY_MS
+            self._midnight_ms = self.start_ms + DAY_MS
+            self._step_ms = None if self.every_ms is None else self.start_ms + self.every_ms
+
+    def _apply_with_ticks(self, stretch: Stretch) -> None:
+        """Apply a stretch; a tick comes before the events of its own instant, as the row's own clock has it."""
+        done, total = 0, len(stretch.lines)
+        while done < total:
+            due = self._next_tick()
+            stop = total if due is None else int(np.searchsorted(stretch.times, due))
+            self._apply(stretch, done, stop)
+            done = stop
+            if done < total and due is not None:
+                self._tick(due)
+
+    def _next_tick(self) -> int | None:
+        if self.start_ms == NO_VALUE:
+            return None
+        return self._midnight_ms if self._step_ms is None else min(self._midnight_ms, self._step_ms)
+
+    def _apply(self, stretch: Stretch, first: int, stop: int) -> None:
+        if first == stop:
+            return
+        topics = stretch.topics[first:stop]
+        cuts = [0, *(np.flatnonzero(np.diff(topics)) + 1).tolist(), stop - first]
+        runs = [
+            (TOPICS[int(topics[start])], stretch.lines[first + start : first + end]) for start, end in pairwise(cuts)
+        ]
+        self.state.apply_runs(runs)
+        letters = self.state.take_dead_letters()
+        if letters:
+            self._reject(letters, {(topic, line.offset): line for topic, run in runs for line in run})
+
+    def _reject(self, letters: Sequence[Message], lines: dict[tuple[str, int], Line]) -> None:
+        self.n_rejected += len(letters)
+        for letter in letters if self.sinks.rejected else ():
+            told = {name: text.decode() for name, text in letter.headers}
+            line = lines[told["bw_topic"], int(told["bw_offset"])]
+            assert self.sinks.rejected is not None
+            self.sinks.rejected(Rejected(line.file, line.line, told["bw_reason"], told["bw_path"], told["bw_given"]))
+
+    def _tick(self, at_ms: int) -> None:
+        self.state.tick(at_ms)
+        if at_ms == self._midnight_ms:
+            self._give_alerts()
+            self._midnight_ms += DAY_MS
+        if at_ms == self._step_ms:
+            assert self.every_ms is not None
+            self._give_snapshots()
+            self._step_ms = at_ms + self.every_ms
+
+    def _finish(self) -> None:
+        while (due := self._next_tick()) is not None and due <= self.end_ms:
+            self._tick(due)
+        self.state.tick(self.end_ms)
+        self._give_alerts()
+        if self._snapshots_ms != self.end_ms:
+            self._give_snapshots()
+
+    def _give_alerts(self) -> None:
+        for alert in self.state.take_alerts():
+            assert alert.value is not None
+            told = orjson.loads(alert.value)
+            if told["state"] == FIRING:
+                self.alerts[told["rule"], told["severity"]] += 1
+            if self.sinks.alert:
+                self.sinks.alert(alert.value)
+
+    def _give_snapshots(self) -> None:
+        self._snapshots_ms = self.state.clock_ms
+        if self.sinks.snapshots:
+            self.sinks.snapshots(self.state.snapshots())
