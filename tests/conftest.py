@@ -10,9 +10,15 @@ import redis
 
 from deploy.local import Stack, StackError
 from streams import topics
+from streams.kernel_cache import use_kernel_cache
 from streams.settings import Settings
 
 REDIS_DATABASES = itertools.cycle(range(16))
+
+
+def pytest_configure() -> None:
+    """Choose the kernel's cache by the present sources before any test imports numba: a stale kernel would be judged else."""
+    use_kernel_cache(os.environ)
 
 
 @pytest.fixture(scope="session")
