@@ -32,7 +32,7 @@ part: Final = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 WORD: Final = ir.IntType(64)
 
 
-class HandleType(types.Type):  # type: ignore[misc]
+class HandleType(types.Type):
     """Compiled type of a handle: the names and types of the arrays it leads to.
 
     Parameters
@@ -81,7 +81,7 @@ def _typeof_handle(value: Handle, _: Any) -> HandleType:
 
 
 @register_model(HandleType)
-class _HandleModel(models.PrimitiveModel):  # type: ignore[misc]
+class _HandleModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: HandleType) -> None:
         super().__init__(manager, kind, WORD.as_pointer())
 
@@ -95,7 +95,7 @@ def _unbox_handle(_: HandleType, value: Any, c: Any) -> Any:
 
 
 @infer_getattr
-class _HandleAttributes(AttributeTemplate):  # type: ignore[misc]
+class _HandleAttributes(AttributeTemplate):
     key = HandleType
 
     def generic_resolve(self, kind: HandleType, name: str) -> Any:

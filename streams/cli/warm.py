@@ -25,5 +25,9 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     forget_old_kernels(os.environ)
     seconds = round(monotonic() - began, 1)
     where = str(use_kernel_cache(os.environ))
-    result({"seconds": seconds, "cache": where}, as_json=options.json, sentence=f"Kernel ready in {seconds} s; kept in {where}.")
+    result(
+        {"seconds": seconds, "cache": where},
+        as_json=options.json,
+        sentence=f"Kernel ready in {seconds} s; kept in {where}.",
+    )
     return 0
