@@ -41,6 +41,9 @@ class Flush(msgspec.Struct, frozen=True, kw_only=True):
         The one journal record of this flush.
     offsets
         Input topic → next offset to read (the offsets committed with the flush).
+    refused_per_thousand
+        Most dead letters among a thousand records in a row, or so many a thousand in a longer stretch: tells a bad
+        deploy of a producer from the odd bad record.
     """
 
     sequence: int
@@ -51,3 +54,4 @@ class Flush(msgspec.Struct, frozen=True, kw_only=True):
     alerts: list[Message] = []
     dead_letters: list[Message] = []
     rerouted: list[Message] = []
+    refused_per_thousand: int = 0

@@ -124,6 +124,8 @@ class Partition:
         self._runs: list[tuple[str, int, int]] = []
         self._moves: list[tuple[list[int], list[float]]] = []
         self._dead_letters: list[Message] = []
+        self._stretch = [0, 0]  # records and dead letters of the present thousand
+        self._refused_per_thousand = 0
         self._rerouted: list[Message] = []
         self._held: Tick | None = None
         self._sweep_from: int | None = None
@@ -164,6 +166,14 @@ class Partition:
                     dense = []
                     self._release_tick()
         self._apply_dense(dense)
+        self._note_refused(sum(len(records) for _, records in runs))
+
+    def _note_refused(self, records: int) -> None:
+        self._stretch[0] += records
+        counted = max(self._stretch[0], 1_000)
+        self._refused_per_thousand = max(self._refused_per_thousand, self._stretch[1] * 1_000 // counted)
+        if self._stretch[0] >= 1_000:
+            self._stretch = [0, 0]
 
     def sweep(self, max_rows: int) -> bool:
         """Run at most `max_rows` rows (≥ 1) of a pending sweep; True when nothing is pending."""
@@ -361,6 +371,7 @@ class Partition:
         for _, topic, record, rejection in refused:
             self._dead_letters.append(dead_letter(topic, self.number, record, rejection))
             self._count(topic, "dead_letter", 1)
+        self._stretch[1] += len(refused)
 
     def _count(self, topic: str, result: str, number: int) -> None:
         if number:
@@ -398,7 +409,9 @@ class Partition:
             alerts=[self._alert(move, picture) for move, picture in self._moves],
             dead_letters=self._dead_letters,
             rerouted=self._rerouted,
+            refused_per_thousand=self._refused_per_thousand,
         )
+        self._refused_per_thousand = 0
         self._runs, self._moves, self._dead_letters, self._rerouted = [], [], [], []
         self.dirty = False
         return flush

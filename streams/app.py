@@ -98,7 +98,14 @@ def build(
     app = BellwetherApp(settings.app_id, **_faust_settings(settings))
     inputs = {topic: settings.topic(topic) for topic in INPUT_TOPICS}
     source = Source(settings.kafka, settings.app_id, settings.changelog, inputs)
-    committer = Committer(_outputs(settings), settings.commit_min_ms, settings.commit_max_ms, observer, failpoints)
+    committer = Committer(
+        _outputs(settings),
+        settings.commit_min_ms,
+        settings.commit_max_ms,
+        settings.poison_limit,
+        observer,
+        failpoints,
+    )
     leases = Leases(source, new_fold, committer, observer, failpoints)
     app.leases = leases
     observer.attached(leases)

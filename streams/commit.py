@@ -60,6 +60,9 @@ class Committer:
         Where the parts of a flush go.
     min_ms, max_ms
         Shortest and longest time between two flushes of a partition, milliseconds, 0 < min <= max.
+    poison_limit
+        Dead letters among a thousand records in a row at which it stops, > 0: nothing is committed and the worker stops,
+        so that a producer's bad deploy cannot drain a topic into the dead letters.
     observer
         Told of every committed flush.
     failpoints
@@ -67,11 +70,18 @@ class Committer:
     """
 
     def __init__(
-        self, outputs: Outputs, min_ms: int, max_ms: int, observer: Observer, failpoints: Failpoints | None = None
+        self,
+        outputs: Outputs,
+        min_ms: int,
+        max_ms: int,
+        poison_limit: int,
+        observer: Observer,
+        failpoints: Failpoints | None = None,
     ) -> None:
         self._outputs = outputs
         self._min_seconds = min_ms / 1000
         self._max_seconds = max_ms / 1000
+        self._poison_limit = poison_limit
         self._observer = observer
         self._failpoints = failpoints or Failpoints()
 
@@ -105,6 +115,7 @@ class Committer:
             if flush is None:
                 return
             self._observer.encoded(lease.partition, monotonic() - began)
+            self._stop_at_poison(lease.partition, flush)
             began = monotonic()
             try:
                 async with asyncio.timeout(FLUSH_SECONDS):
@@ -116,6 +127,17 @@ class Committer:
                 halt(FAILED, f"partition {lease.partition}: flush {flush.sequence} failed: {why}; restart the worker")
             lease.flushes += 1
             self._observer.flushed(lease.partition, monotonic() - began, flush)
+
+    def _stop_at_poison(self, partition: int, flush: Flush) -> None:
+        refused = flush.refused_per_thousand
+        if refused >= self._poison_limit:
+            first = flush.dead_letters[0].headers
+            reason = b" at ".join(value for name, value in first if name in ("bw_reason", "bw_path")).decode()
+            halt(
+                UNSAFE,
+                f"partition {partition}: expected fewer than {self._poison_limit} bad records in a thousand, got {refused}"
+                f" ({reason}) — mend the producer; to let them pass as dead letters raise BELLWETHER_POISON_LIMIT above 1000",
+            )
 
     async def _transact(self, lease: Lease, flush: Flush) -> None:
         names, reach, own = self._outputs, self._failpoints.reach, lease.partition

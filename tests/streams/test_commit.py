@@ -63,7 +63,7 @@ async def open_lease(
     async with AIOKafkaProducer(bootstrap_servers=settings.kafka, transactional_id=f"{settings.app_id}-1") as producer:
         lease = Lease(1, fold, producer, INPUT_TOPICS)
         lease.serve(1)
-        yield lease, Committer(outputs, 50, 1_000, observer)
+        yield lease, Committer(outputs, 50, 1_000, 500, observer)
     # A commit is answered before its markers are in the logs; the next producer of that id waits until they are.
     async with AIOKafkaProducer(bootstrap_servers=settings.kafka, transactional_id=f"{settings.app_id}-1"):
         pass

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,6 +12,8 @@ from typing import Self
 from streams.settings import Settings
 
 ROOT = Path(__file__).parents[2]
+COUNTING_WORKER = (str(ROOT / "tests/streams/counting.py"),)
+REAL_WORKER = ("-m", "streams.cli", "worker")
 
 
 class Workers:
@@ -24,9 +27,14 @@ class Workers:
         Where their logs go.
     count
         Number of workers, >= 1.
+    command
+        What a worker process runs: the counting state, or the real one.
     """
 
-    def __init__(self, settings: Settings, folder: Path, count: int = 1) -> None:
+    def __init__(
+        self, settings: Settings, folder: Path, count: int = 1, command: Sequence[str] = COUNTING_WORKER
+    ) -> None:
+        self._command = [sys.executable, "-u", *command]
         self._settings = settings
         self._folder = folder
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -49,7 +57,7 @@ class Workers:
         environment = {**os.environ, **self._settings.environ(), "PYTHONPATH": str(ROOT), **environ}
         with self.log(index).open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-u", str(ROOT / "tests/streams/counting.py")],
+                self._command,
                 env=environment,
                 cwd=ROOT,
                 stdout=log,
