@@ -1,7 +1,7 @@
 """The row of one account: which number stands in which column.
 
 A row is a line in a few matrices (`state.store`): `ints` (what is kept and written to the changelog), `derived` (what
-follows from the rest and is made again on restore), `tiles32`/`tiles64` (91 daily tiles per signal) and `closes` (91 day
+follows from the rest and is made again on restore), `narrow` and `wide` (91 daily tiles per signal) and `closes` (91 day
 closes). Scores are kept as whole millionths of a point, quantities as thousandths, amounts as ten-thousandths, times as
 milliseconds, so that a row is integers only: equal rows are equal bytes.
 

@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 FAILED = 1
 UNSAFE = 3
-"""Stopped for safety: going on could lose or repeat something."""
+"""Stopped for safety: a restart would find the same, so a person must decide. Supervisors do not restart it."""
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an outcome a person must act on, not a fault in the code

@@ -24,7 +24,7 @@ from faust.tables.table import Table
 
 from streams.commit import Committer
 from streams.failpoints import Failpoints
-from streams.halt import FAILED, UNSAFE, Refusal, halt
+from streams.halt import FAILED, Refusal, halt
 from streams.lease import Lease
 from streams.merge import Chunk, GapError
 from streams.observer import Observer
@@ -101,7 +101,7 @@ class Leases:
             if lease is None or not lease.offer(chunk):
                 self.observer.chunk_dropped(chunk.topic, len(chunk.records))
         except GapError as error:
-            halt(UNSAFE, f"records were passed over unread: {error}; restart the worker, it reads them again")
+            halt(FAILED, f"records were passed over unread: {error}; restart the worker, it reads them again")
 
     def is_full(self, topic: str, partition: int) -> bool:
         """Return whether fetching this topic of this partition should pause."""
@@ -236,7 +236,7 @@ class LeaseStore(base.Store):
         """Refuse Faust's own recovery: it must never find anything to do."""
         del to_key, to_value
         if batch:
-            halt(UNSAFE, f"Faust's recovery delivered {len(batch)} changelog records; restart the worker")
+            halt(FAILED, f"Faust's recovery delivered {len(batch)} changelog records; restart the worker")
 
     def persisted_offset(self, tp: Any) -> int | None:
         """Return the last offset of an owned changelog."""
