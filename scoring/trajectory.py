@@ -16,6 +16,9 @@ from scoring.arrays import Floats
 
 MINIMUM_EXPOSURE_DAYS = 1.0
 """A rate over less than a day of history would say more about the hour of the first event than about the account."""
+HABIT_MINIMUM_DAYS = 7
+"""Days before there is a habit to compare with: the working days before a first weekend, or a busy first day, are none.
+Until then an account is as usual, and its habit is spread over at least that long."""
 RATE_FLOOR = 0.05
 """Events per day below which two rates count as alike; keeps the logarithm finite for nearly silent accounts."""
 MOMENTUM_LIMIT = 2.0

@@ -19,7 +19,8 @@ young accounts removed):
 =====================  ===============================================================================================
 
 A value is unknown (NaN) until the signal has spoken for the account; `rate`, `sum` and a `share`'s numerator are 0 from
-the start. `open` and `age` are 0 while nothing is open, `share` and `ratio` unknown while their divisor is 0.
+the start. `open` and `age` are 0 while nothing is open, `share` and `ratio` unknown while their divisor is 0. In an
+account's first 7 days `momentum` and `surprise` are 0: there is no habit yet to compare with.
 """
 
 import difflib

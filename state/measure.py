@@ -84,7 +84,7 @@ def habit_rate(plan: Plan, rows: Rows, row: int, signal: int, last_at: int, at_m
     else:
         amount += tile(plan, rows, row, signal, day)
         weight += (at_ms - day * DAY_MS) / DAY_MS
-    return amount / plan.unit[signal] / max(weight - missing, trajectory.MINIMUM_EXPOSURE_DAYS)
+    return amount / plan.unit[signal] / max(weight - missing, trajectory.HABIT_MINIMUM_DAYS)
 
 
 @part
@@ -198,6 +198,10 @@ def change_of_habit(plan: Plan, rows: Rows, row: int, signal: int, kind: int, la
         return -trajectory.SURPRISE_LIMIT
     if is_dormant:
         return trajectory.silence(1.0, (at_ms - last_at) / DAY_MS, plan.dispersion[signal])
+    if kind != p.VALUE_SILENCE:
+        history_days = rows.derived[row, DAY] - rows.ints[row, FIRST_AT] // DAY_MS
+        if history_days < trajectory.HABIT_MINIMUM_DAYS:
+            return 0.0
     habit = habit_rate(plan, rows, row, signal, last_at, at_ms)
     if kind == p.VALUE_MOMENTUM:
         return trajectory.momentum(recent_rate(plan, rows, row, signal, at_ms), habit)
