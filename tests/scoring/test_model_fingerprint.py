@@ -129,5 +129,5 @@ def test_presets_fingerprints_are_recorded():
     assert {name: load_model(name).fingerprint for name in preset_names()} == {
         "b2b-lifecycle": "166fd2de4a6b9118",
         "ecommerce-rfm": "0ce839c9cedcc75f",
-        "saas-renewal": "3241778fee1c3e86",
+        "saas-renewal": "6f30eaf5bc308b7e",
     }
