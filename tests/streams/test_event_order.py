@@ -39,7 +39,7 @@ def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
 
 
 @pytest.mark.usefixtures("block")
-def test_events_come_by_time_then_topic_then_line(tmp_path: Path):
+def test_events_come_by_time_then_topic_then_line(tmp_path: Path) -> None:
     """Of one instant, accounts come before usage and usage before billing; a file's own order breaks the last tie."""
     billing = write(tmp_path, "billing.jsonl.gz", ["00:02", "00:04", "00:04"])
     usage = write(tmp_path, "usage.jsonl", ["00:01", "00:02", "00:02", "00:05"])
@@ -57,7 +57,7 @@ def test_events_come_by_time_then_topic_then_line(tmp_path: Path):
 
 
 @pytest.mark.usefixtures("block")
-def test_two_files_of_a_topic_share_its_offsets(tmp_path: Path):
+def test_two_files_of_a_topic_share_its_offsets(tmp_path: Path) -> None:
     """Offsets count a topic's events in the order in which they come, over all of its files."""
     first = write(tmp_path, "usage.a.jsonl", ["00:01", "00:03"])
     second = write(tmp_path, "usage.b.jsonl", ["00:02", "00:03"])
@@ -71,7 +71,7 @@ def test_two_files_of_a_topic_share_its_offsets(tmp_path: Path):
 
 
 @pytest.mark.usefixtures("block")
-def test_line_without_a_time_stays_beside_the_one_before(tmp_path: Path):
+def test_line_without_a_time_stays_beside_the_one_before(tmp_path: Path) -> None:
     """What is no event, or states no time, is handed out where it stands, so that it can be told with its line."""
     usage = write(tmp_path, "usage.jsonl", ["00:01", "00:02", "00:03"])
     path = Path(usage.name)
@@ -80,7 +80,7 @@ def test_line_without_a_time_stays_beside_the_one_before(tmp_path: Path):
     assert [number for _, number, _ in order_of([usage])] == [1, 2, 3, 4, 5, 6]
 
 
-def test_file_out_of_order_is_told_and_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_file_out_of_order_is_told_and_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Disorder beyond a block cannot be put right on the way; read whole, the file comes in order."""
     usage = write(tmp_path, "usage.jsonl", ["00:03", "00:04", "00:01"])
     monkeypatch.setattr(event_order, "LINES_AT_ONCE", 2)
@@ -90,6 +90,6 @@ def test_file_out_of_order_is_told_and_read_whole(tmp_path: Path, monkeypatch: p
     assert [number for _, number, _ in order_of([usage], frozenset((usage.name,)))] == [3, 1, 2]
 
 
-def test_nothing_comes_of_empty_files(tmp_path: Path):
+def test_nothing_comes_of_empty_files(tmp_path: Path) -> None:
     """A file without lines is no reason to wait."""
     assert order_of([write(tmp_path, "usage.jsonl", [])]) == []

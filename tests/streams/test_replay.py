@@ -48,7 +48,7 @@ def replayed(folder: Path, compiled: Compiled, every_ms: int | None = None) -> t
     return replay, alerts, steps
 
 
-def test_hourly_ticks_change_nothing(folder: Path, compiled: Compiled):
+def test_hourly_ticks_change_nothing(folder: Path, compiled: Compiled) -> None:
     """Rows and alerts of daily ticks equal those of a tick at every full hour, byte for byte; so do shared snapshots."""
     daily, daily_alerts, daily_steps = replayed(folder, compiled, DAY_MS)
     hourly, hourly_alerts, hourly_steps = replayed(folder, compiled, HOUR_MS)
@@ -59,7 +59,9 @@ def test_hourly_ticks_change_nothing(folder: Path, compiled: Compiled):
     assert daily_steps[:-1] == hourly_steps[23:-1:24]
 
 
-def test_blocks_change_nothing(folder: Path, compiled: Compiled, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_blocks_change_nothing(
+    folder: Path, compiled: Compiled, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """However many lines are read at once, the output is the same."""
     for file in files_of(folder):
         lines = [line for stretch in in_order([file], TOPICS, frozenset((file.name,))) for line in stretch.lines]
@@ -73,7 +75,7 @@ def test_blocks_change_nothing(folder: Path, compiled: Compiled, monkeypatch: py
     assert outputs[0] == outputs[1] == replayed(folder, compiled)[1]
 
 
-def test_snapshots_come_at_every_step_and_at_the_end(folder: Path, compiled: Compiled):
+def test_snapshots_come_at_every_step_and_at_the_end(folder: Path, compiled: Compiled) -> None:
     """Steps are counted from the first event's midnight; the last snapshot is that of the full hour after the last event."""
     replay, _, steps = replayed(folder, compiled, 7 * DAY_MS)
     instants = [{one["at"] for one in step} for step in steps]
@@ -82,7 +84,7 @@ def test_snapshots_come_at_every_step_and_at_the_end(folder: Path, compiled: Com
     assert replay.end_ms % HOUR_MS == 0
 
 
-def test_closed_accounts_have_no_snapshot(folder: Path, compiled: Compiled):
+def test_closed_accounts_have_no_snapshot(folder: Path, compiled: Compiled) -> None:
     """Accounts whose outcome closed them are counted as closed and left out of the steps after it."""
     replay, _, steps = replayed(folder, compiled)
     bands = replay.bands()
@@ -96,7 +98,7 @@ def usage(n: int, at: str, **fields: object) -> str:
     return json.dumps({"id": f"u{n}", "account_id": "acme", "occurred_at": at, "event": "login", **fields})
 
 
-def test_rejected_lines_are_told_with_file_line_and_path(compiled: Compiled, tmp_path: Path):
+def test_rejected_lines_are_told_with_file_line_and_path(compiled: Compiled, tmp_path: Path) -> None:
     """Broken lines leave no trace but a report that leads to them; a repeated id is no rejection."""
     file = tmp_path / "usage.jsonl"
     at = "2026-03-01T10:00:00Z"
@@ -114,7 +116,7 @@ def test_rejected_lines_are_told_with_file_line_and_path(compiled: Compiled, tmp
     assert replay.counts() == {"applied": 1, "duplicate": 1, "dead_letter": 3}
 
 
-def test_command_writes_files_and_a_summary(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_command_writes_files_and_a_summary(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit 0; scores and alerts as JSON lines; one JSON object on the last line that agrees with them."""
     scores, alerts = tmp_path / "scores.jsonl", tmp_path / "alerts.jsonl"
     options = ["--model", MODEL, "--scores", str(scores), "--alerts", str(alerts), "--every", "7d", "--json"]
@@ -132,7 +134,7 @@ def test_command_writes_files_and_a_summary(folder: Path, tmp_path: Path, capsys
     assert set(fields) <= last[0].keys()
 
 
-def test_folder_without_events_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_folder_without_events_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit 1 and one sentence that says what was expected."""
     assert main(["replay", str(tmp_path)]) == 1
     assert capsys.readouterr().err.strip() == (
