@@ -1,10 +1,10 @@
 """The order in which one partition's fetched records are applied across its input topics. Pure.
 
 Within a topic the log's order stands. Across topics the record with the earliest timestamp goes first *as far as
-fetched*; ties go to the topic named first. Two waits keep "as far as fetched" honest, both short and bounded:
+fetched*; ties go to the topic named first. Two waits keep "as far as fetched" honest, both bounded:
 chunks of the same fetch are waited for, and so is a topic that is known to have more in its log than we hold
-(Kafka Streams does the same and calls it ``max.task.idle.ms``). Ticks are not merged by time: a tick is due
-as soon as everything fetched before it is applied, whatever was fetched since.
+(Kafka Streams does the same and calls it ``max.task.idle.ms``). A tick is due
+as soon as everything fetched before it, or everything from before its time, is applied.
 
     usage    [1 3 5 | 9 ...        applied: usage 1 · billing 2 · usage 3 5 · billing 8 ·
     billing  [2 8                            (usage has more in its log: wait for it) · usage 9 ...
@@ -19,6 +19,11 @@ from typing import NamedTuple
 from streams.ports import Record
 
 TICKS = "ticks"
+
+PATIENCE_SECONDS = 15.0
+"""How long a topic that is known to have more is waited for. A fetch takes a fraction of a second, or some seconds on a
+starved machine; giving up sooner let one topic of a backlog run months ahead of another, and the clock with it. It is
+limited only so that a partition without a leader does not hold up the other topics for ever."""
 
 SIBLING_WAIT_SECONDS = 0.05
 """Chunks of one fetch arrive within a few event-loop turns of each other; this only guards against a lost one."""
@@ -85,7 +90,7 @@ class Inbox:
         Chunks of one topic after which it counts as full, >= 1.
     """
 
-    def __init__(self, topics: Sequence[str], patience_seconds: float = 0.5, capacity: int = 4) -> None:
+    def __init__(self, topics: Sequence[str], patience_seconds: float = PATIENCE_SECONDS, capacity: int = 4) -> None:
         self._rank = {topic: rank for rank, topic in enumerate(topics)}
         self._held: dict[str, deque[_Held]] = {topic: deque() for topic in topics}
         self._end: dict[str, int] = {}
@@ -205,9 +210,15 @@ class Inbox:
         return self._must_wait(heads, now)
 
     def _due_tick(self, heads: Sequence[_Held]) -> _Held | None:
-        """Return the first tick when nothing that arrived before it is left."""
-        oldest = min(heads, key=lambda head: head.arrival)
-        return oldest if oldest.chunk.topic == TICKS else None
+        """Return the first tick when nothing that arrived before it, or nothing from before its time, is left.
+
+        The first alone would let a chunk of a sparse topic, which may span months, hold up every tick of a backlog; the
+        second alone would let records with old timestamps do so for ever.
+        """
+        tick = next((head for head in heads if head.chunk.topic == TICKS), None)
+        if tick is None or tick is min(heads, key=lambda head: head.arrival):
+            return tick
+        return tick if all(self._key(tick)[0] <= self._key(head)[0] for head in heads) else None
 
     def _key(self, head: _Held) -> tuple[int, int]:
         return head.chunk.records[head.index].timestamp, self._rank[head.chunk.topic]
