@@ -1,0 +1,53 @@
+"""The bench's workload, and the whole bench once, small."""
+
+from collections import Counter
+
+import orjson
+import pytest
+
+from state.decode import decode_event
+from state.rejections import Rejection
+from streams.bench.workload import TOPICS, Workload
+from streams.cli import main
+
+SMALL = Workload(events=20_000, accounts=1_000)
+
+
+def test_the_workload_is_what_it_says() -> None:
+    """Events come in time order, one account has about 27 % of them, and topics have the stated shares."""
+    lines = list(SMALL.lines())
+    times = [line.timestamp_ms for line in lines]
+    assert times == sorted(times)
+    assert SMALL.start_ms <= times[0] < times[-1] < SMALL.end_ms
+    (_, busiest), *_ = Counter(line.account_id for line in lines).most_common(1)
+    assert 0.25 < busiest / len(lines) < 0.29
+    shares = Counter(line.topic for line in lines)
+    assert {topic: SMALL.count(topic) for topic in TOPICS} == dict(shares)
+    assert 0.94 < shares["usage"] / len(lines) < 0.96
+
+
+def test_every_event_is_accepted_and_the_same_numbers_give_the_same_bytes() -> None:
+    """No event of the workload is a dead letter, and a second run makes the same ones."""
+    lines = list(SMALL.lines())
+    assert not [line for line in lines[:2_000] if isinstance(decode_event(line.topic, line.value), Rejection)]
+    assert lines == list(SMALL.lines())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_whole_bench_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """`bellwether bench --quick --json` ends with 0 and the figures on the last line."""
+    assert main(["bench", "--quick", "--json"]) == 0
+    found = orjson.loads(capsys.readouterr().out.splitlines()[-1])
+    wanted = {
+        "events_per_second",
+        "cpu_seconds_per_million",
+        "limit_events_per_second",
+        "stock_faust_events_per_second",
+        "restore_accounts_per_second",
+        "sweep_accounts_per_second",
+        "bytes_per_account",
+        "changelog_bytes_per_event",
+    }
+    assert all(found[name] > 0 for name in wanted)
+    assert found["latency_ms"]["p50"] <= found["latency_ms"]["p99"]
