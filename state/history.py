@@ -4,17 +4,14 @@ The arithmetic is the live partition's own. Only the clock and the way out diffe
 history, and alerts, dead letters and snapshots are taken as values instead of being written by a flush.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from scoring.compile import Compiled
 from state.flush import Message
-from state.layout import CLOSED, NO_VALUE
+from state.layout import AS_OF, CLOSED, NO_VALUE
 from state.partition import Partition
-from state.score import score_many
-from state.snapshots import snapshot_of
 from state.work import MOVE_AT, MOVE_SEQUENCE
 
 
@@ -30,7 +27,7 @@ class HistoryPartition(Partition):
 
     Notes
     -----
-    Time passes for a row before each of its events, hour by hour, whether or not there was a tick. So in a history that
+    Time passes for a row before each of its events, whether or not there was a tick. So in a history that
     is fed in the order of event time, how often `tick` is called changes no row and no alert.
     """
 
@@ -49,7 +46,7 @@ class HistoryPartition(Partition):
         self.sequence += 1
         names = self.store.names
         self._moves.sort(key=lambda line: (line[0][MOVE_AT], names[line[0][0]], line[0][MOVE_SEQUENCE]))
-        alerts = [self._alert(move, picture) for move, picture in self._moves]
+        alerts = [self._outflow.alert(move, picture, self.sequence) for move, picture in self._moves]
         self._moves, self._runs, self._rerouted, self.dirty = [], [], [], False
         self._duplicates.take_records()
         return alerts
@@ -61,14 +58,6 @@ class HistoryPartition(Partition):
 
     def snapshots(self) -> list[dict[str, Any]]:
         """Return the snapshot of every account that is not closed, as of the clock, in the order of first events."""
-        rows = self.store.rows
-        chosen = np.flatnonzero(rows.ints[: len(self.store), CLOSED] == 0)
-        pictures = np.empty((chosen.size, self.scratch.pictures.shape[1]))
-        at = np.empty(chosen.size, np.int64)
-        score_many(self.plan, self.store.handle, self.work, chosen, self.clock_ms, pictures, at)
-        lines = zip(chosen.tolist(), rows.ints[chosen].tolist(), pictures.tolist(), at.tolist(), strict=True)
-        return [self._picture(row, ints, picture, at_ms) for row, ints, picture, at_ms in lines if at_ms != NO_VALUE]
-
-    def _picture(self, row: int, ints: Sequence[int], picture: Sequence[float], at_ms: int) -> dict[str, Any]:
-        account, profile = self.store.names[row], self._profile(row)
-        return snapshot_of(self.compiled, account, profile, ints, picture, at_ms, self.sequence)
+        ints = self.store.rows.ints[: len(self.store)]
+        chosen = np.flatnonzero((ints[:, CLOSED] == 0) & (ints[:, AS_OF] != NO_VALUE))
+        return [snapshot for _, snapshot in self._outflow.pictures(chosen, self.clock_ms, self.sequence)]

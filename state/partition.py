@@ -2,9 +2,6 @@
 
 Pure and synchronous: it knows no broker, no clock and no chance. The same records in the same order give the same rows,
 alerts and snapshots, byte for byte, however they are cut into chunks and however often it is restored in between.
-
-Keys of its changelog: ``h`` + account (hot part of a row), ``c`` + account (cold part and profile), ``d`` + parity +
-block (ids remembered against duplicates), ``m`` (everything else, one record a flush).
 """
 
 from collections.abc import Sequence
@@ -18,10 +15,11 @@ from scoring.compile import Compiled
 from scoring.jit import handle
 from scoring.model import TOPICS
 from state.advance import settle, sweep
-from state.alerts import Origin, alert_id, alert_message
+from state.alerts import Origin, alert_id
 from state.apply import APPLIED, DROPPED, EXPIRED, NO_ROOM, SKIPPED, Events, apply_events, begin
+from state.changelog import IDS, PARTITION, Meta, RowRecords
 from state.changes import move_of, set_attributes, set_manual, take_outcome
-from state.codec import bytes_needed, decode_cold, decode_hot, derive_all, encode_canonical, encode_rows
+from state.codec import bytes_needed, derive_all, encode_canonical
 from state.decode import Record, decode_chunk
 from state.duplicates import Duplicates
 from state.events import Command, Tick
@@ -33,7 +31,6 @@ from state.layout import (
     BAND,
     CLOSED,
     COLD,
-    HOT,
     INPUT_TOPICS,
     LAYOUT_VERSION,
     NO_VALUE,
@@ -46,35 +43,16 @@ from state.layout import (
 )
 from state.letters import dead_letter, original_topic, rerouted
 from state.moments import rfc3339
+from state.outflow import Outflow
 from state.rejections import Rejection, RejectionCode
-from state.score import score_many
-from state.snapshots import snapshot_message, snapshot_of
 from state.store import AccountStore
 from state.work import COUNT_MOVES, make_work
 
 SKEW_MS = 600_000
-BUFFER_BYTES = 4 << 20
 SPARSE_TOPICS = frozenset(("accounts", "outcomes", "commands"))
 TICKS = "ticks"
 REROUTED = "rerouted"
 RESULT_NAMES = {APPLIED: "applied", SKIPPED: "skipped", DROPPED: "duplicate"}
-
-
-class Meta(msgspec.Struct, kw_only=True):
-    """The changelog record of everything that is not a row."""
-
-    layout: int
-    model: str
-    columns: list[str]
-    sequence: int
-    positions: dict[str, int]
-    clock_ms: int
-    duplicates: list[int]
-    held: tuple[int, dict[str, int]] | None
-
-
-class LayoutMismatchError(Exception):
-    """The changelog was written by another row layout or for another model's columns."""
 
 
 class Partition:
@@ -118,7 +96,10 @@ class Partition:
         self.dirty = False
         self.counts: dict[tuple[str, str], int] = {}
         """(topic, result) → records so far; results are those of the metric bellwether_events_total."""
-        self._origin = Origin(app_id, number)
+        self._row_records = RowRecords(self.store, self.plan)
+        self._outflow = Outflow(
+            compiled, Origin(app_id, number), self.store, self.plan, self.work, self.scratch.pictures.shape[1]
+        )
         self._intake = Intake(number, partition_count, compiled, self.store, skew_ms)
         self._duplicates = duplicates or Duplicates()
         self._runs: list[tuple[str, int, int]] = []
@@ -129,15 +110,12 @@ class Partition:
         self._rerouted: list[Message] = []
         self._held: Tick | None = None
         self._sweep_from: int | None = None
-        self._buffer = np.empty(BUFFER_BYTES, np.uint8)
         self._loaded_meta: Meta | None = None
 
     @property
     def urgent(self) -> bool:
         """Whether an alert waits."""
         return bool(self._moves)
-
-    # ---- input
 
     def apply(self, topic: str, records: Sequence[Record]) -> None:
         """Apply records of one topic in order: `apply_runs` of a single run."""
@@ -315,7 +293,7 @@ class Partition:
         at_ms = int(ints[AS_OF])
         was_closed = bool(ints[CLOSED])
         if contract == "accounts":
-            profile = self._profile(row)
+            profile = self.store.profile(row)
             if set_attributes(ints, profile, event):
                 self.store.profiles[row] = msgspec.json.encode(profile)
                 rows.dirty[row] |= COLD | SNAPSHOT
@@ -344,12 +322,6 @@ class Partition:
             if move is not None:
                 enter_by_command(self.plan, self.store.handle, self.work, row, rule, move.state, at_ms, move.until_ms)
 
-    def _profile(self, row: int) -> dict[str, str]:
-        stored = self.store.profiles.get(row)
-        return {} if stored is None else msgspec.json.decode(stored, type=dict[str, str])
-
-    # ---- time
-
     def _hold(self, tick: Tick) -> None:
         """Keep a tick until its ends are applied; while one is held, later ones are dropped."""
         if self._held is None and tick.as_of_ms > self.clock_ms:
@@ -364,8 +336,6 @@ class Partition:
         self.clock_ms = self._held.as_of_ms
         self._held = None
         self._sweep_from = 0
-
-    # ---- what does not become state
 
     def _refuse(self, refused: Sequence[Refused]) -> None:
         for _, topic, record, rejection in refused:
@@ -385,8 +355,6 @@ class Partition:
             self._moves += zip(moves, self.scratch.pictures[:count].tolist(), strict=True)
             self.scratch.counts[COUNT_MOVES] = 0
 
-    # ---- output
-
     def take_flush(self) -> Flush | None:
         """Return everything since the last flush, encoded; None when nothing was applied."""
         if not self.dirty:
@@ -394,11 +362,11 @@ class Partition:
         assert self._sweep_from is None, "a sweep is pending"
         self.sequence += 1
         clock = self.clock_ms
-        scores = self._snapshots()
-        changelog = self._rows_to_messages()
+        scores = self._outflow.snapshots(clock, self.sequence)
+        changelog = self._row_records.encode(clock)
         for parity, block, value in self._duplicates.take_records():
-            changelog.append(Message(b"d" + bytes([parity]) + block.to_bytes(2, "big"), value))
-        changelog.append(Message(b"m", msgspec.json.encode(self._meta())))
+            changelog.append(Message(IDS + bytes([parity]) + block.to_bytes(2, "big"), value))
+        changelog.append(Message(PARTITION, msgspec.json.encode(self._meta())))
         journal = {"sequence": self.sequence, "runs": self._runs, "clock_ms": None if clock == NO_VALUE else clock}
         flush = Flush(
             sequence=self.sequence,
@@ -406,7 +374,7 @@ class Partition:
             offsets=dict(self.positions),
             changelog=changelog,
             scores=scores,
-            alerts=[self._alert(move, picture) for move, picture in self._moves],
+            alerts=[self._outflow.alert(move, picture, self.sequence) for move, picture in self._moves],
             dead_letters=self._dead_letters,
             rerouted=self._rerouted,
             refused_per_thousand=self._refused_per_thousand,
@@ -416,62 +384,11 @@ class Partition:
         self.dirty = False
         return flush
 
-    def _alert(self, move: list[int], picture: list[float]) -> Message:
-        row = move[0]
-        account, profile = self.store.names[row], self._profile(row)
-        return alert_message(self.compiled, self._origin, account, profile, move, picture, self.sequence)
-
-    def _snapshots(self) -> list[Message]:
-        """Score the rows that have news and return their snapshots."""
-        count = len(self.store)
-        rows = self.store.rows
-        chosen = np.flatnonzero(rows.dirty[:count] & SNAPSHOT)
-        if not chosen.size:
-            return []
-        rows.dirty[chosen] &= ~np.uint8(SNAPSHOT)
-        pictures = np.empty((chosen.size, self.scratch.pictures.shape[1]))
-        at = np.empty(chosen.size, np.int64)
-        score_many(self.plan, self.store.handle, self.work, chosen, self.clock_ms, pictures, at)
-        lines = zip(chosen.tolist(), rows.ints[chosen].tolist(), pictures.tolist(), at.tolist(), strict=True)
-        return [self._snapshot(row, ints, picture, at_ms) for row, ints, picture, at_ms in lines]
-
-    def _snapshot(self, row: int, ints: list[int], picture: list[float], at_ms: int) -> Message:
-        account = self.store.names[row]
-        if ints[CLOSED]:
-            return Message(account.encode(), None, (), at_ms)
-        profile = self._profile(row)
-        snapshot = snapshot_of(self.compiled, account, profile, ints, picture, at_ms, self.sequence)
-        return snapshot_message(snapshot, at_ms)
-
-    def _rows_to_messages(self) -> list[Message]:
-        rows = self.store.rows
-        chosen = np.flatnonzero(rows.dirty[: len(self.store)] & (HOT | COLD))
-        ends = np.empty((chosen.size, 2), np.int64)
-        messages: list[Message] = []
-        done = 0
-        while done < chosen.size:
-            first = done
-            done = encode_rows(self.plan, self.store.handle, chosen, first, self.clock_ms, self._buffer, ends)
-            if done == first:
-                needed = 2 * bytes_needed(self.plan, self.store.handle, int(chosen[first]))
-                self._buffer = np.empty(2 * needed, np.uint8)
-                continue
-            data = self._buffer[: ends[done - 1, 1]].tobytes()
-            start = 0
-            for row, (cold, hot) in zip(chosen[first:done].tolist(), ends[first:done].tolist(), strict=True):
-                name = self.store.names[row].encode()
-                if cold > start:
-                    messages.append(Message(b"c" + name, data[start:cold] + self.store.profiles.get(row, b"")))
-                messages.append(Message(b"h" + name, data[cold:hot]))
-                start = hot
-        return messages
-
     def _meta(self) -> Meta:
         held = None if self._held is None else (self._held.as_of_ms, self._held.ends)
         return Meta(
             layout=LAYOUT_VERSION,
             model=self.compiled.model.fingerprint,
-            columns=columns_of(self.compiled),
             sequence=self.sequence,
             positions=self.positions,
             clock_ms=self.clock_ms,
@@ -479,42 +396,30 @@ class Partition:
             held=held,
         )
 
-    # ---- restore
-
     def load(self, key: bytes, value: bytes | None) -> None:
         """Take one changelog record during a restore, in log order."""
         assert value is not None, "rows are never deleted"
         kind, name = key[:1], key[1:]
-        if kind == b"m":
+        if kind == PARTITION:
             self._loaded_meta = msgspec.json.decode(value, type=Meta)
-        elif kind == b"d":
+        elif kind == IDS:
             self._duplicates.load_block(name[0], int.from_bytes(name[1:], "big"), value)
         else:
-            self._load_row(kind, name.decode(), value)
-
-    def _load_row(self, kind: bytes, account: str, value: bytes) -> None:
-        self.store.reserve(1, len(value) // 12 + 1)  # an item takes at least 13 bytes
-        row = self.store.number(account)
-        buffer = np.frombuffer(value, np.uint8)
-        if kind == b"h":
-            decode_hot(self.plan, self.store.handle, row, buffer, 0)
-        else:
-            end = decode_cold(self.plan, self.store.handle, row, buffer, 0)
-            if len(value) > end:
-                self.store.profiles[row] = value[end:]
+            self._row_records.decode(kind, name.decode(), value)
 
     def finish_load(self) -> None:
-        """End the restore: derive what was not kept and bring every row to the clock, as it stood before."""
+        """End the restore: derive what was not kept and bring every row to the clock, as it stood before.
+
+        Raises
+        ------
+        StateMismatchError
+            The rows were written under another layout or model.
+        """
         meta = self._loaded_meta
         if meta is None:
             assert len(self.store) == 0, "rows without the partition's record: the changelog is not whole"
             return
-        if meta.layout != LAYOUT_VERSION or meta.columns != columns_of(self.compiled):
-            raise LayoutMismatchError(
-                f"partition {self.number}: expected rows of layout {LAYOUT_VERSION} for model "
-                f"{self.compiled.model.name} {self.compiled.model.version}, got layout {meta.layout} with the columns of "
-                f"another model — start the worker with the model that wrote them, or replay into a new BELLWETHER_APP_ID"
-            )
+        meta.require(self.compiled, self.number)
         self.sequence, self.positions, self.clock_ms = meta.sequence, dict(meta.positions), meta.clock_ms
         self._duplicates.finish_load(meta.duplicates)
         if meta.held is not None:
@@ -528,8 +433,6 @@ class Partition:
         assert not self._moves, "a restored row moved on its way to the clock"
         rows.dirty[:count] = 0
 
-    # ---- looking in
-
     def row_bytes(self, account: str) -> bytes:
         """Return a row in a form that two equal states share, whatever flushes lie behind them."""
         row = self.store.numbers[account]
@@ -540,17 +443,6 @@ class Partition:
     def band_of(self, account: str) -> int:
         """Return the band an account is in, or INSUFFICIENT."""
         return int(self.store.rows.ints[self.store.numbers[account], BAND])
-
-
-def columns_of(compiled: Compiled) -> list[str]:
-    """Return what a row's columns stand for: fingerprints of signals, names of inputs, overrides and rules."""
-    model = compiled.model
-    return [
-        *(f"signal {signal.fingerprint}" for signal in model.signals),
-        *(f"input {entry.name}" for entry in model.inputs),
-        *(f"override {override.name}" for override in model.overrides),
-        *(f"rule {rule.name}" for rule in compiled.rules),
-    ]
 
 
 def _by_origin(records: Sequence[Record]) -> list[tuple[str, list[Record]]]:

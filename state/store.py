@@ -6,6 +6,7 @@ It knows the width of a row and what an empty one looks like, not what its colum
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -105,6 +106,11 @@ class AccountStore:
         self._fresh(bigger, n)
         self.rows = bigger
         self.handle = handle(bigger)
+
+    def profile(self, row: int) -> dict[str, str]:
+        """Return the descriptive attributes of an account, a new mapping."""
+        stored = self.profiles.get(row)
+        return {} if stored is None else msgspec.json.decode(stored, type=dict[str, str])
 
     @property
     def nbytes(self) -> int:

@@ -13,11 +13,13 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
+from state.changelog import StateMismatchError
 from streams.failpoints import Failpoints
 from streams.halt import UNSAFE, Refusal
 from streams.lease import Lease
+from streams.merge import TICKS
 from streams.observer import Observer
 
 logger = logging.getLogger(__name__)
@@ -83,7 +85,7 @@ async def restore(lease: Lease, source: Source, observer: Observer, failpoints: 
     Raises
     ------
     Refusal
-        When its end is not reached.
+        When its end is not reached, or the rows were written for another model or by another version.
     """
     began = monotonic()
     tp = TopicPartition(source.changelog, lease.partition)
@@ -97,7 +99,10 @@ async def restore(lease: Lease, source: Source, observer: Observer, failpoints: 
         await _load(lease, consumer, tp, (start, end), failpoints)
     finally:
         await consumer.stop()
-    lease.fold.finish_load()
+    try:
+        lease.fold.finish_load()
+    except StateMismatchError as error:
+        raise Refusal(str(error), UNSAFE) from error
     seconds = monotonic() - began
     logger.info("partition %d: restored %d changelog records in %.1f s", lease.partition, lease.loaded, seconds)
     observer.restored(lease.partition, lease.loaded, seconds)
@@ -181,6 +186,19 @@ def _refuse_misfits(tp: TopicPartition, position: int | None, committed: int, lo
             " restore them, or start over with a new BELLWETHER_APP_ID",
             UNSAFE,
         )
+
+
+async def is_fenced(lease: Lease, source: Source) -> bool:
+    """Return whether another worker took the partition over since this one did; nothing is committed by asking."""
+    producer, tp = lease.producer, TopicPartition(source.inputs[TICKS], lease.partition)
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await producer.begin_transaction()
+            await producer.send_offsets_to_transaction({tp: 0}, source.group)
+            await producer.abort_transaction()
+    except (ProducerFenced, InvalidProducerEpoch):
+        return True
+    return False
 
 
 async def _committed(source: Source) -> Mapping[TopicPartition, int]:

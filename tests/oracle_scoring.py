@@ -87,7 +87,7 @@ class Reader:
             amount, weight = facts.slow / math.exp(-quiet / 90.0), weight + 1.0
         else:
             amount, weight = facts.slow + facts.today, weight + self.elapsed
-        return amount / unit(signal) / max(weight - missing, 1.0)
+        return amount / unit(signal) / max(weight - missing, 7.0)
 
     def value(self, value: Value) -> float:  # noqa: C901, PLR0911, PLR0912 - one line per kind of value
         """Return one value, NaN where nothing is known."""
@@ -134,6 +134,8 @@ class Reader:
             if kind is ValueKind.SILENCE:
                 return 1.0 * self.days_since(last_at) / signal.dispersion
             return -2.0 if kind is ValueKind.MOMENTUM else -10.0
+        if kind is not ValueKind.SILENCE and self.day - day_of(self.account.first_at) < 7:
+            return 0.0
         habit = self.habit(signal, facts, last_at)
         if kind is ValueKind.MOMENTUM:
             return min(max(math.log((self.recent(signal, facts) + 0.05) / (habit + 0.05)), -2.0), 2.0)

@@ -1,0 +1,120 @@
+"""The records of a partition's changelog: rows in two parts, remembered ids, and one record of everything else.
+
+Keys: ``h`` + account (hot part of a row), ``c`` + account (cold part and profile), ``d`` + parity + block (ids
+remembered against duplicates), ``m`` (the partition itself, one record a flush).
+"""
+
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from scoring.compile import Compiled
+from state.codec import bytes_needed, decode_cold, decode_hot, encode_rows
+from state.flush import Message
+from state.layout import COLD, HOT, LAYOUT_VERSION
+from state.store import AccountStore
+
+HOT_PART: Final = b"h"
+COLD_PART: Final = b"c"
+IDS: Final = b"d"
+PARTITION: Final = b"m"
+BUFFER_BYTES: Final = 4 << 20
+LEAST_ITEM_BYTES: Final = 12
+"""Lower limit of an encoded item, to know how many a record can hold at most."""
+
+
+class StateMismatchError(Exception):
+    """The changelog was written by another row layout or another model; the message says what to do."""
+
+
+class Meta(msgspec.Struct, kw_only=True):
+    """The record of everything that is not a row.
+
+    Parameters
+    ----------
+    layout, model
+        `LAYOUT_VERSION` and the model's fingerprint under which the rows were written.
+    sequence
+        Number of the flush.
+    positions
+        Input topic → next offset to read.
+    clock_ms
+        As-of time of the last tick that took effect, or NO_VALUE.
+    duplicates
+        `Duplicates.snapshot`.
+    held
+        As-of time and ends of a tick that waits, or None.
+    """
+
+    layout: int
+    model: str
+    sequence: int
+    positions: dict[str, int]
+    clock_ms: int
+    duplicates: list[int]
+    held: tuple[int, dict[str, int]] | None
+
+    def require(self, compiled: Compiled, number: int) -> None:
+        """Raise StateMismatchError unless rows of this partition can be read under a model."""
+        model = compiled.model
+        if self.layout != LAYOUT_VERSION or self.model != model.fingerprint:
+            raise StateMismatchError(
+                f"partition {number}: expected rows of layout {LAYOUT_VERSION} and model {model.fingerprint} "
+                f"({model.name} {model.version}), got layout {self.layout} and model {self.model} — start the worker with "
+                "the model that wrote them, or let it read everything again under another BELLWETHER_APP_ID"
+            )
+
+
+class RowRecords:
+    """Writes and reads the rows of a store.
+
+    Parameters
+    ----------
+    store
+        The accounts.
+    plan
+        Handle of the plan.
+    """
+
+    def __init__(self, store: AccountStore, plan: Any) -> None:
+        self._store = store
+        self._plan = plan
+        self._buffer = np.empty(BUFFER_BYTES, np.uint8)
+
+    def encode(self, clock_ms: int) -> list[Message]:
+        """Return the records of all rows that changed; they count as written from now on."""
+        store = self._store
+        chosen = np.flatnonzero(store.rows.dirty[: len(store)] & (HOT | COLD))
+        ends = np.empty((chosen.size, 2), np.int64)
+        messages: list[Message] = []
+        done = 0
+        while done < chosen.size:
+            first = done
+            done = encode_rows(self._plan, store.handle, chosen, first, clock_ms, self._buffer, ends)
+            if done == first:
+                needed = 2 * bytes_needed(self._plan, store.handle, int(chosen[first]))
+                self._buffer = np.empty(2 * needed, np.uint8)
+                continue
+            data = self._buffer[: ends[done - 1, 1]].tobytes()
+            start = 0
+            for row, (cold, hot) in zip(chosen[first:done].tolist(), ends[first:done].tolist(), strict=True):
+                name = store.names[row].encode()
+                if cold > start:
+                    messages.append(Message(COLD_PART + name, data[start:cold] + store.profiles.get(row, b"")))
+                messages.append(Message(HOT_PART + name, data[cold:hot]))
+                start = hot
+        return messages
+
+    def decode(self, part: bytes, account: str, value: bytes) -> None:
+        """Read one part of a row; a hot part follows its cold one in the log."""
+        store = self._store
+        store.reserve(1, len(value) // LEAST_ITEM_BYTES + 1)
+        row = store.number(account)
+        buffer = np.frombuffer(value, np.uint8)
+        if part == HOT_PART:
+            decode_hot(self._plan, store.handle, row, buffer, 0)
+            return
+        end = decode_cold(self._plan, store.handle, row, buffer, 0)
+        if len(value) > end:
+            store.profiles[row] = value[end:]
