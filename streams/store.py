@@ -29,7 +29,7 @@ from streams.lease import Lease
 from streams.merge import Chunk, GapError
 from streams.observer import Observer
 from streams.ports import Fold
-from streams.recovery import Source, changelog_ends, check_positions, restore
+from streams.recovery import Source, changelog_ends, check_positions, is_fenced, restore
 
 logger = logging.getLogger(__name__)
 
@@ -184,7 +184,14 @@ class Leases:
     async def _restore(self, lease: Lease) -> None:
         async def run() -> None:
             await restore(lease, self.source, self.observer, self._failpoints)
-            await check_positions([lease], self.source)
+            try:
+                await check_positions([lease], self.source)
+            except Refusal:
+                # Whoever took the partition over meanwhile has gone on committing: then nothing is wrong but our delay.
+                if await is_fenced(lease, self.source):
+                    owned = f"partition {lease.partition}: another worker owns it now"
+                    halt(FAILED, f"{owned}, nothing was committed; restart the worker")
+                raise
 
         await halting(run())
         lease.is_restored = True

@@ -8,7 +8,7 @@ from streams.failpoints import Failpoints
 from streams.halt import UNSAFE, Refusal
 from streams.lease import Lease
 from streams.observer import Observer
-from streams.recovery import Source, _refuse_misfits, check_positions, restore
+from streams.recovery import Source, _refuse_misfits, check_positions, is_fenced, restore
 from streams.settings import Settings
 from tests.streams.counting import META, CountingFold
 
@@ -64,4 +64,19 @@ async def test_a_restore_reads_to_the_end_over_transaction_markers(provisioned: 
     await restore(lease, source, Observer(), Failpoints({}))
     await check_positions([lease], source)
     assert (lease.fold.rows, lease.fold.sequence, lease.loaded) == ({b"a": 3}, 3, 6)
+    assert lease.starts == dict.fromkeys(INPUT_TOPICS, 0)
+
+
+async def test_a_worker_can_tell_that_it_was_fenced_during_its_restore(provisioned: Settings) -> None:
+    """Only after another producer of the partition's id has started, and asking commits nothing."""
+    inputs = {topic: provisioned.topic(topic) for topic in INPUT_TOPICS}
+    source = Source(provisioned.kafka, provisioned.app_id, provisioned.changelog, inputs)
+    options = {"bootstrap_servers": provisioned.kafka, "transactional_id": provisioned.app_id}
+    async with AIOKafkaProducer(**options) as producer:
+        lease = Lease(1, CountingFold(1), producer, INPUT_TOPICS)
+        assert not await is_fenced(lease, source)
+        assert not await is_fenced(lease, source)  # and the producer goes on working
+        async with AIOKafkaProducer(**options):
+            assert await is_fenced(lease, source)
+    await check_positions([lease], source)
     assert lease.starts == dict.fromkeys(INPUT_TOPICS, 0)
