@@ -37,8 +37,8 @@ type: setup ## mypy, strict
 bench: setup ## measure throughput on this machine
 	$(BIN)/bellwether bench
 
-sim: setup ## the long seeded simulations
-	$(BIN)/pytest tests/simulation -m "slow or not slow" --timeout 0
+sim: setup ## simulate SEEDS more seeds of crashes and other faults (300); results add up over rounds
+	$(BIN)/python -m tests.simulation.rounds --seeds $(or $(SEEDS),300)
 
 faults: setup ## kill, pause and restart real processes, brokers and Redis
 	$(BIN)/pytest tests/faults -m "slow or not slow" --timeout 0
