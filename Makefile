@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint type bench sim faults lock clean
+.PHONY: help setup demo test check lint type bench sim lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,8 +19,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: setup ## watch simulated accounts live months in minutes (Ctrl-C ends it)
-	$(BIN)/bellwether demo
+demo: setup ## watch simulated accounts live months in minutes, or INPUT=folder of histories (Ctrl-C ends it)
+	$(BIN)/bellwether demo $(if $(INPUT),--input $(INPUT))
 
 test: lint type setup ## lint, types and every test but the long rounds
 	$(BIN)/pytest
@@ -39,9 +39,6 @@ bench: setup ## measure throughput on this machine
 
 sim: setup ## simulate SEEDS more seeds of crashes and other faults (300); results add up over rounds
 	$(BIN)/python -m tests.simulation.rounds --seeds $(or $(SEEDS),300)
-
-faults: setup ## kill, pause and restart real processes, brokers and Redis
-	$(BIN)/pytest tests/faults -m "slow or not slow" --timeout 0
 
 lock: ## write requirements.lock anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev --extra fit \

@@ -6,12 +6,11 @@ of the largest; nothing is rounded away in between.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from scoring.compile import Compiled
-from scoring.model import Input, ValueKind
+from scoring.model import Input, Model, ValueKind
 
 LIMIT: Final = 4
 """At most four reasons: what people read, and what adverse-action practice asks for."""
@@ -39,91 +38,99 @@ class Picture:
     contributions: tuple[float, ...]
 
 
-def main_reasons(compiled: Compiled, picture: Picture, limit: int = LIMIT) -> list[Reason]:
-    """Return the largest contributions, the greatest distance from a healthy account first."""
-    if math.isnan(picture.health):
-        return [Reason("INSUFFICIENT_DATA", "too little is known of this account to score it", 0.0)]
-    order = sorted(range(len(picture.contributions)), key=lambda k: -abs(picture.contributions[k]))
-    chosen = [k for k in order[:limit] if abs(picture.contributions[k]) >= SMALLEST]
-    return [_reason(compiled, picture, k, picture.contributions[k]) for k in chosen]
-
-
-def why_it_moved(
-    compiled: Compiled, picture: Picture, before: Sequence[float], days: int, limit: int = LIMIT
-) -> list[Reason]:
-    """Return what moved the score since an earlier day, the largest differences first, and the rest in one line.
+class Wording:
+    """Words the reasons of one model. Made once: which words an input needs does not change from score to score.
 
     Parameters
     ----------
-    compiled, picture
-        The model and the score now.
-    before
-        Contributions then, points, in the same order.
-    days
-        How many days ago that was, > 0.
-
-    Returns
-    -------
-    list of Reason
-        At most `limit` of their own and one "OTHER"; contributions sum to the change of the score.
+    model
+        The model.
     """
-    if math.isnan(picture.health):
-        return []
-    differences = [now - then for now, then in zip(picture.contributions, before, strict=True)]
-    order = sorted(range(len(differences)), key=lambda k: -abs(differences[k]))
-    chosen = [k for k in order[:limit] if abs(differences[k]) >= SMALLEST]
-    reasons = [_reason(compiled, picture, k, differences[k], days) for k in chosen]
-    rest = sum(differences[k] for k in order if k not in chosen)
-    if abs(rest) > 1e-9:
-        reasons.append(Reason("OTHER", "smaller moves together", rest))
-    return reasons
+
+    def __init__(self, model: Model) -> None:
+        self._codes = (*(entry.code for entry in model.inputs), MISSING_DATA, OVERRIDE)
+        self._words = tuple(words_of(entry) for entry in model.inputs)
+
+    def main(self, picture: Picture, limit: int = LIMIT) -> list[Reason]:
+        """Return the largest contributions, the greatest distance from a healthy account first."""
+        if math.isnan(picture.health):
+            return [Reason("INSUFFICIENT_DATA", "too little is known of this account to score it", 0.0)]
+        points = picture.contributions
+        return [self._reason(picture, k, points[k], "") for k in _largest(points, limit)]
+
+    def moved(self, picture: Picture, before: Sequence[float], days: int, limit: int = LIMIT) -> list[Reason]:
+        """Return what moved the score since an earlier day, the largest differences first, and the rest in one line.
+
+        Parameters
+        ----------
+        picture
+            The score now.
+        before
+            Contributions then, points, in the same order.
+        days
+            How many days ago that was, > 0.
+
+        Returns
+        -------
+        list of Reason
+            At most `limit` of their own and one "OTHER"; contributions sum to the change of the score.
+        """
+        if math.isnan(picture.health):
+            return []
+        differences = [now - then for now, then in zip(picture.contributions, before, strict=True)]
+        chosen = _largest(differences, limit)
+        since = f" over {days} days"
+        reasons = [self._reason(picture, k, differences[k], since) for k in chosen]
+        rest = sum(difference for k, difference in enumerate(differences) if k not in chosen)
+        if abs(rest) > 1e-9:
+            reasons.append(Reason("OTHER", "smaller moves together", rest))
+        return reasons
+
+    def _reason(self, picture: Picture, which: int, points: float, since: str) -> Reason:
+        code = self._codes[which]
+        if which < len(self._words):
+            return Reason(code, f"{self._words[which](picture.values[which])} ({points:+.1f}{since})", points)
+        if code == MISSING_DATA:
+            return Reason(code, f"data that is missing counts {points:+.1f} points{since}", points)
+        return Reason(code, f"an override moves the score by {points:+.1f} points{since}", points)
 
 
-def _reason(compiled: Compiled, picture: Picture, which: int, points: float, days: int = 0) -> Reason:
-    inputs = compiled.model.inputs
-    since = f" over {days} days" if days else ""
-    if which == len(inputs):
-        return Reason(MISSING_DATA, f"data that is missing counts {points:+.1f} points{since}", points)
-    if which > len(inputs):
-        return Reason(OVERRIDE, f"an override moves the score by {points:+.1f} points{since}", points)
-    entry = inputs[which]
-    return Reason(entry.code, f"{describe(entry, picture.values[which])} ({points:+.1f}{since})", points)
+def _largest(points: Sequence[float], limit: int) -> list[int]:
+    """Return the places of the largest numbers, sign aside, that are worth a reason; of equal ones the first first."""
+    sized = sorted([(-abs(point), k) for k, point in enumerate(points)])
+    return [k for size, k in sized[:limit] if size <= -SMALLEST]
 
 
-def describe(entry: Input, value: float) -> str:
-    """Return an input's value in words and numbers.
+def words_of(entry: Input) -> Callable[[float], str]:
+    """Return the function that puts an input's value (in its own unit, NaN = no data) into words and numbers."""
+    say = _sayer(entry)
+    return lambda value: f"{entry.title}: no data" if math.isnan(value) else say(value)
 
-    Parameters
-    ----------
-    entry
-        The input.
-    value
-        Its value in its own unit; NaN = no data.
-    """
+
+def _sayer(entry: Input) -> Callable[[float], str]:
     title = entry.title
-    if math.isnan(value):
-        return f"{title}: no data"
     if entry.categories:
-        return f"{title}: {entry.categories[int(value)][0].replace('_', ' ')}"
-    kind = entry.value.kind
-    if kind is ValueKind.MOMENTUM:
-        return f"{title} {_percent(math.exp(value) - 1.0)} against the last 90 days"
-    if kind is ValueKind.RATIO:
-        return (
-            f"{title} {_percent(value - 1.0)} in {entry.value.window_days} days against {entry.value.long_window_days}"
-        )
-    if kind is ValueKind.SURPRISE:
-        side = "below" if value < 0 else "above"
-        return f"{title} {abs(value):.1f} standard deviations {side} its habit"
-    if kind is ValueKind.SILENCE:
-        return f"{title}: {value:.1f} expected events did not come"
-    if kind is ValueKind.AGE:
-        return f"{title}: none" if value <= 0 else f"{title}: oldest {value:.0f} days"
-    if kind is ValueKind.SHARE or entry.value.attribute == "seat_use":
-        return f"{title} {100 * value:.0f} %"
-    window = f" in {entry.value.window_days} days" if entry.value.window_days else ""
+        names = [name.replace("_", " ") for name, _ in entry.categories]
+        return lambda value: f"{title}: {names[int(value)]}"
+    match entry.value.kind:
+        case ValueKind.MOMENTUM:
+            return lambda value: f"{title} {_percent(math.exp(value) - 1.0)} against the last 90 days"
+        case ValueKind.RATIO:
+            spans = f"in {entry.value.window_days} days against {entry.value.long_window_days}"
+            return lambda value: f"{title} {_percent(value - 1.0)} {spans}"
+        case ValueKind.SURPRISE:
+            return lambda value: (
+                f"{title} {abs(value):.1f} standard deviations {'below' if value < 0 else 'above'} its habit"
+            )
+        case ValueKind.SILENCE:
+            return lambda value: f"{title}: {value:.1f} expected events did not come"
+        case ValueKind.AGE:
+            return lambda value: f"{title}: none" if value <= 0 else f"{title}: oldest {value:.0f} days"
+    if entry.value.kind is ValueKind.SHARE or entry.value.attribute == "seat_use":
+        return lambda value: f"{title} {100 * value:.0f} %"
     unit = f" {entry.unit}" if entry.unit and entry.unit not in title else ""
-    return f"{title}: {value:.4g}{unit}{window}"
+    window = f" in {entry.value.window_days} days" if entry.value.window_days else ""
+    return lambda value: f"{title}: {value:.4g}{unit}{window}"
 
 
 def _percent(change: float) -> str:

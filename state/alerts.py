@@ -12,15 +12,14 @@ from typing import Any, Final
 
 import orjson
 
-from scoring.bands import INSUFFICIENT
-from scoring.compile import Compiled, RuleName
+from scoring.compile import RuleName
 from scoring.lifecycle import RESOLVED, STATE_NAMES
 from scoring.model import DAY_MS, Model
-from scoring.reasons import Picture, Reason, main_reasons, why_it_moved
 from scoring.trajectory import days_to_cross
 from state.flush import Message
 from state.layout import INPUT_TOPICS, ROW_TOPICS
 from state.moments import rfc3339
+from state.telling import Teller, number_or_none, reasons_as_json
 from state.work import (
     MOVE_AT,
     MOVE_BEFORE_DAYS,
@@ -35,13 +34,11 @@ from state.work import (
     PICTURE_ACCELERATION,
     PICTURE_COVERAGE,
     PICTURE_EXPANSION,
-    PICTURE_FIXED,
     PICTURE_HEALTH,
     PICTURE_RISK,
     PICTURE_SLOPE,
 )
 
-INSUFFICIENT_DATA: Final = "insufficient_data"
 RESOLUTIONS: Final = ("CONDITION_ENDED", "ACCOUNT_CLOSED", "BY_COMMAND")
 ETA_SPREAD: Final = 0.5
 """The crossing is given as a range: the same fall half as fast again, and a third slower."""
@@ -66,44 +63,8 @@ def alert_id(account: str, rule: str, episode: int) -> str:
     return hashlib.sha256(f"{account}\0{rule}\0{episode}".encode()).hexdigest()[:32]
 
 
-def picture_of(compiled: Compiled, line: Sequence[float]) -> Picture:
-    """Return a kernel's picture as a value that reasons are read off."""
-    values = len(compiled.values)
-    inputs = len(compiled.model.inputs)
-    first = PICTURE_FIXED + values
-    second = first + inputs
-    return Picture(
-        health=line[PICTURE_HEALTH],
-        values=tuple(line[PICTURE_FIXED:first]),
-        subscores=tuple(line[first:second]),
-        contributions=tuple(line[second : second + inputs + 2]),
-    )
-
-
-def band_name(model: Model, band: int) -> str:
-    """Return a band's name as the world sees it."""
-    return INSUFFICIENT_DATA if band == INSUFFICIENT else model.band_names[band]
-
-
-def number_or_none(number: float) -> float | None:
-    """Return a number to six decimals, None for NaN."""
-    return None if math.isnan(number) else round(number, 6)
-
-
-def reasons_as_json(reasons: Sequence[Reason]) -> list[dict[str, Any]]:
-    """Return reasons in the form of the contract."""
-    return [
-        {"code": reason.code, "text": reason.text, "contribution": round(reason.contribution, 6)} for reason in reasons
-    ]
-
-
-def model_as_json(model: Model) -> dict[str, Any]:
-    """Return which model decided."""
-    return {"name": model.name, "version": model.version, "fingerprint": model.fingerprint}
-
-
 def alert_message(
-    compiled: Compiled,
+    teller: Teller,
     origin: Origin,
     account: str,
     profile: Mapping[str, str],
@@ -115,8 +76,8 @@ def alert_message(
 
     Parameters
     ----------
-    compiled
-        The model that decided.
+    teller
+        Of the model that decided.
     origin
         Where it was decided.
     account, profile
@@ -128,6 +89,7 @@ def alert_message(
     journal_sequence
         Number of the flush that carries the record.
     """
+    compiled = teller.compiled
     rule = compiled.rules[move[MOVE_RULE]]
     state = STATE_NAMES[move[MOVE_STATE]]
     identity = alert_id(account, rule.name, move[MOVE_EPISODE])
@@ -142,14 +104,14 @@ def alert_message(
         "episode": move[MOVE_EPISODE],
         "state": state,
         "severity": rule.severity,
-        "from_band": band_name(compiled.model, move[MOVE_FROM_BAND]),
-        "to_band": band_name(compiled.model, move[MOVE_TO_BAND]),
+        "from_band": teller.bands[move[MOVE_FROM_BAND]],
+        "to_band": teller.bands[move[MOVE_TO_BAND]],
         **_scores(compiled.model, picture, move[MOVE_AT]),
-        **_reasons(compiled, picture, move[MOVE_BEFORE_DAYS]),
+        **_reasons(teller, picture, move[MOVE_BEFORE_DAYS]),
         "next_step": None
         if state == STATE_NAMES[RESOLVED]
         else next_step(compiled.model, rule, profile, move[MOVE_AT]),
-        "model": model_as_json(compiled.model),
+        "model": teller.model,
         "occurred_at": occurred_at,
         "decided_at": {"positions": _positions(move), "journal_sequence": journal_sequence},
         "dedup_key": identity,
@@ -205,14 +167,11 @@ def expected_crossing(model: Model, health: float, slope: float, at_ms: int) -> 
     return None
 
 
-def _reasons(compiled: Compiled, picture: Sequence[float], before_days: int) -> dict[str, Any]:
-    seen = picture_of(compiled, picture)
-    width = len(compiled.model.inputs) + 2
-    before = picture[-width:] if before_days else None
-    return {
-        "reasons": reasons_as_json(main_reasons(compiled, seen)),
-        "why_it_moved": reasons_as_json(why_it_moved(compiled, seen, before, before_days)) if before else [],
-    }
+def _reasons(teller: Teller, picture: Sequence[float], before_days: int) -> dict[str, Any]:
+    seen = teller.picture(picture)
+    before = picture[-len(seen.contributions) :]
+    moved = teller.wording.moved(seen, before, before_days) if before_days else []
+    return {"reasons": reasons_as_json(teller.wording.main(seen)), "why_it_moved": reasons_as_json(moved)}
 
 
 def next_step(model: Model, rule: RuleName, profile: Mapping[str, str], at_ms: int) -> dict[str, Any] | None:

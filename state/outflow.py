@@ -13,6 +13,7 @@ from state.layout import AS_OF, CLOSED, SNAPSHOT
 from state.score import score_many
 from state.snapshots import snapshot_message, snapshot_of
 from state.store import AccountStore
+from state.telling import Teller
 from state.work import MOVE_ROW
 
 
@@ -36,7 +37,7 @@ class Outflow:
     def __init__(
         self, compiled: Compiled, origin: Origin, store: AccountStore, plan: Any, work: Any, picture_width: int
     ) -> None:
-        self._compiled = compiled
+        self._teller = Teller(compiled)
         self._origin = origin
         self._store = store
         self._plan = plan
@@ -47,7 +48,7 @@ class Outflow:
         """Return the record of one announced move, in the flush of that number."""
         row = move[MOVE_ROW]
         account, profile = self._store.names[row], self._store.profile(row)
-        return alert_message(self._compiled, self._origin, account, profile, move, picture, sequence)
+        return alert_message(self._teller, self._origin, account, profile, move, picture, sequence)
 
     def snapshots(self, clock_ms: int, sequence: int) -> list[Message]:
         """Return the records of the rows that have news, as of the clock; the news counts as told."""
@@ -57,9 +58,7 @@ class Outflow:
             return []
         rows.dirty[chosen] &= ~np.uint8(SNAPSHOT)
         closed = chosen[rows.ints[chosen, CLOSED] != 0].tolist()
-        tombstones = [
-            Message(self._store.names[row].encode(), None, (), int(rows.ints[row, AS_OF])) for row in closed
-        ]
+        tombstones = [Message(self._store.names[row].encode(), None, (), int(rows.ints[row, AS_OF])) for row in closed]
         pictures = self.pictures(chosen[rows.ints[chosen, CLOSED] == 0], clock_ms, sequence)
         return tombstones + [snapshot_message(snapshot, at_ms) for at_ms, snapshot in pictures]
 
@@ -72,4 +71,4 @@ class Outflow:
         lines = zip(chosen.tolist(), store.rows.ints[chosen].tolist(), pictures.tolist(), at.tolist(), strict=True)
         for row, ints, picture, at_ms in lines:
             account, profile = store.names[row], store.profile(row)
-            yield at_ms, snapshot_of(self._compiled, account, profile, ints, picture, at_ms, sequence)
+            yield at_ms, snapshot_of(self._teller, account, profile, ints, picture, at_ms, sequence)

@@ -6,12 +6,10 @@ from typing import Any
 
 import orjson
 
-from scoring.compile import Compiled
-from scoring.reasons import main_reasons
-from state.alerts import band_name, model_as_json, number_or_none, picture_of, reasons_as_json
 from state.flush import Message
 from state.layout import AMOUNT_UNIT, ARR, BAND, INPUT_TOPICS, NO_VALUE, POSITIONS, RENEWAL_AT, ROW_TOPICS
 from state.moments import rfc3339
+from state.telling import Teller, number_or_none, reasons_as_json
 from state.work import (
     PICTURE_COVERAGE,
     PICTURE_EXPANSION,
@@ -22,7 +20,7 @@ from state.work import (
 
 
 def snapshot_of(
-    compiled: Compiled,
+    teller: Teller,
     account: str,
     profile: Mapping[str, str],
     row: Sequence[int],
@@ -34,6 +32,8 @@ def snapshot_of(
 
     Parameters
     ----------
+    teller
+        Of the model.
     account, profile
         Its id and descriptive attributes.
     row
@@ -49,15 +49,15 @@ def snapshot_of(
         "account_id": account,
         "at": rfc3339(at_ms),
         "health": number_or_none(picture[PICTURE_HEALTH]),
-        "band": band_name(compiled.model, row[BAND]),
+        "band": teller.bands[row[BAND]],
         "risk": number_or_none(risk),
         "expansion": number_or_none(picture[PICTURE_EXPANSION]),
         "value": None,
         "coverage": number_or_none(picture[PICTURE_COVERAGE]),
         "slope_per_day": number_or_none(picture[PICTURE_SLOPE]),
         "sequence": sequence,
-        "model": model_as_json(compiled.model),
-        "reasons": reasons_as_json(main_reasons(compiled, picture_of(compiled, picture))),
+        "model": teller.model,
+        "reasons": reasons_as_json(teller.wording.main(teller.picture(picture))),
         "positions": {topic: offset for topic, offset in positions if offset >= 0},
     }
     if row[ARR] != NO_VALUE:

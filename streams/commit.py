@@ -121,7 +121,10 @@ class Committer:
                 async with asyncio.timeout(FLUSH_SECONDS):
                     await self._transact(lease, flush)
             except (ProducerFenced, InvalidProducerEpoch):
-                halt(FAILED, f"partition {lease.partition}: another worker owns it now, nothing was committed; restart the worker")
+                halt(
+                    FAILED,
+                    f"partition {lease.partition}: another worker owns it now, nothing was committed; restart the worker",
+                )
             except (KafkaError, TimeoutError, OSError) as error:
                 why = repr(error) if str(error) else f"no answer within {FLUSH_SECONDS:.0f} s"
                 halt(FAILED, f"partition {lease.partition}: flush {flush.sequence} failed: {why}; restart the worker")

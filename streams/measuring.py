@@ -19,12 +19,12 @@ from prometheus_client.registry import Collector
 from scoring.bands import INSUFFICIENT
 from scoring.compile import Compiled
 from scoring.lifecycle import ANNOUNCED, STATE_NAMES
-from state.alerts import INSUFFICIENT_DATA
 from state.flush import Flush, Message
 from state.layout import BAND, INPUT_TOPICS
 from state.partition import Partition
 from state.readmodel import TOPICS as PROJECTED_TOPICS
 from state.rejections import RejectionCode
+from state.telling import INSUFFICIENT_DATA
 from streams import metrics as m
 from streams.lease import Lease
 from streams.merge import Run

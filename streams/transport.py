@@ -10,7 +10,7 @@ faust-streaming 0.15.3 with aiokafka 0.14; both are pinned because of it.
 # ruff: noqa: SLF001 - aiokafka's fetcher has no public way to be asked for several partitions with their positions
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import faust
@@ -28,6 +28,22 @@ FULL_POLL_SECONDS = 0.02
 """While some partition is full its data is already here, so no new fetch would wake us: look again soon."""
 
 
+class Wanted(set[Any]):
+    """Partitions to fetch from, and the assignment under which they are asked for.
+
+    Parameters
+    ----------
+    partitions
+        Topic partitions.
+    generation
+        Of the assignment.
+    """
+
+    def __init__(self, partitions: Iterable[Any], generation: int) -> None:
+        super().__init__(partitions)
+        self.generation = generation
+
+
 class ChunkThread(driver.AIOKafkaConsumerThread):
     """The consumer's own thread: fetches, and builds the chunks there."""
 
@@ -41,18 +57,20 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
     async def _fetch_records(
         self,
         consumer: AIOKafkaConsumer,
-        active_partitions: set[Any],
+        active_partitions: Wanted,
         timeout: float | None = None,  # noqa: ASYNC109 - Faust's signature
         max_records: int | None = None,  # noqa: ARG002 - a limit across partitions would starve the merge
     ) -> dict[Any, Any]:
-        if not self.consumer.flow_active:
-            return {}
         fetcher = consumer._fetcher
         deadline = asyncio.get_running_loop().time() + (timeout or 0.0)
         with fetcher._subscriptions.fetch_context():
             while True:
                 if consumer._closed or fetcher._closed:
                     raise ConsumerStoppedError
+                # A quick rebalance may pass while we wait. What is drained after it moves the new assignment's
+                # position, while whoever asked throws it away: those records would be passed over.
+                if not self.consumer.flow_active or active_partitions.generation != self.app.consumer_generation_id:
+                    return {}
                 found = await self._drain(fetcher, active_partitions)
                 left = deadline - asyncio.get_running_loop().time()
                 if found or left <= 0:
@@ -102,7 +120,7 @@ class ChunkConsumer(driver.Consumer):
         generation = self.app.consumer_generation_id
         active = active_partitions or set()
         is_full = self.app.is_full
-        wanted = {tp for tp in active if not is_full(tp)}
+        wanted = Wanted((tp for tp in active if not is_full(tp)), generation)
         if not wanted:
             await asyncio.sleep(FULL_POLL_SECONDS)
             return {}

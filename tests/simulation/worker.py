@@ -100,6 +100,7 @@ class Worker:
         self._habits = habits
         self._positions: dict[TopicPartition, int] = {}
         self._generation = -1
+        self._is_flowing = False
         self._stop = asyncio.Event()
         self._queues: dict[str, asyncio.Queue[Chunk]] = {topic: asyncio.Queue() for topic in INPUT_TOPICS}
         self._tasks: list[asyncio.Task[None]] = []
@@ -157,7 +158,7 @@ class Worker:
     async def _belong(self, member: Member, leases: Leases, stopping: asyncio.Task[Any]) -> None:
         """Join, own what is assigned, until the next rebalance."""
         generation, partitions = await member.join()
-        self._generation = generation
+        self._generation, self._positions, self._is_flowing = generation, {}, True
         await halting(leases.take_over(partitions, generation))
         # The consumer begins at the committed offsets until it is told where the state stands.
         committed = self._brokers.offsets.get(GROUP, {})
@@ -166,21 +167,21 @@ class Worker:
         heartbeats = asyncio.create_task(member.until_rebalance(generation))
         await asyncio.wait((heartbeats, stopping), return_when=asyncio.FIRST_COMPLETED)
         heartbeats.cancel()
+        self._is_flowing = False  # as Faust does first of all: a restore that ends now must not begin to serve
         if not self._stop.is_set():
             await halting(leases.release())
-            self._positions = {}
 
     async def _recover(
         self, leases: Leases, generation: int, tps: list[TopicPartition], committed: dict[tuple[str, int], int]
     ) -> None:
         await leases.restore_new()
-        if generation != self._generation:
+        if generation != self._generation or not self._is_flowing:
             return
         if self._chance.random() < 0.5:  # fetches may run before the seek: they begin where the group stands
             self._positions = {tp: committed.get((tp.topic, tp.partition), 0) for tp in tps}
         starts = leases.begin_serving(generation)
         await self._network.pause(self._chance.choice((self._network.delay(), 0.2)))
-        if generation == self._generation:
+        if generation == self._generation and self._is_flowing:
             self._positions = {TopicPartition(*place): offset for place, offset in starts.items()}
 
     async def _fetch_forever(self, leases: Leases) -> None:
@@ -212,8 +213,12 @@ class Worker:
                     answers[tp] = (*log.read(position, limits[tp]), log.stable_end)
             return answers
 
-        found = {}
-        for tp, (records, end, stable_end) in (await self._network.call(serve)).items():
+        found: dict[TopicPartition, Chunk] = {}
+        generation = self._generation
+        answers = await self._network.call(serve)
+        if generation != self._generation or not self._is_flowing:
+            return found  # a call that was given up moves no position: `streams/transport.py` sees to that
+        for tp, (records, end, stable_end) in answers.items():
             start = asked[tp]
             if self._positions.get(tp) == start and end > start:
                 self._positions[tp] = end

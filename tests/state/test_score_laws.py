@@ -11,9 +11,8 @@ from scoring.jit import handle
 from scoring.model import Direction
 from scoring.parse import parse
 from scoring.presets import load_model, preset_names
-from scoring.reasons import main_reasons, why_it_moved
-from state.alerts import picture_of
 from state.score import score_many
+from state.telling import Teller
 from state.work import (
     MOVE_BEFORE_DAYS,
     PICTURE_COVERAGE,
@@ -74,14 +73,15 @@ def test_why_it_moved_adds_up_to_the_move(seed):
     for run in cut(Traffic(random, [], ("a", "b")).journal(60), random, 5):
         feed(partition, [run])
     width = len(model.inputs) + 2
+    teller = Teller(partition.compiled)
     for move, line in partition._moves:
-        picture, before, days = picture_of(partition.compiled, line), line[-width:], move[MOVE_BEFORE_DAYS]
+        picture, before, days = teller.picture(line), line[-width:], move[MOVE_BEFORE_DAYS]
         if days and not math.isnan(picture.health):
-            reasons = why_it_moved(partition.compiled, picture, before, days)
+            reasons = teller.wording.moved(picture, before, days)
             moved = picture.health - (model.baseline + sum(before))
             assert abs(sum(reason.contribution for reason in reasons) - moved) < 1e-8
             assert len(reasons) <= 5
-        assert len(main_reasons(partition.compiled, picture)) <= 4
+        assert len(teller.wording.main(picture)) <= 4
 
 
 @pytest.mark.parametrize(("direction", "ys"), [("up", (0, 30, 100)), ("down", (100, 30, 0))])

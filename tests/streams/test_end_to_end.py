@@ -46,8 +46,7 @@ async def test_killed_workers_leave_the_state_alerts_and_redis_of_the_fold(
         ends = [await asyncio.to_thread(process.wait, 30) for process in workers.processes]
     assert ends == [0, 0]
     assert workers.exits.count(-signal.SIGKILL) == 3
-    t=time.time(); print("refolding",flush=True)
-    found = await refold(settings); print("refold",time.time()-t)
+    found = await refold(settings)
     assert found.journal_faults == []
     assert found.wrong_rows == []
     assert found.wrong_alerts == []

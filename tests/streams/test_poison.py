@@ -34,5 +34,7 @@ async def test_too_many_bad_records_stop_the_worker_and_commit_nothing(provision
     assert not await is_consumed(settings, {"usage": 1})
     with Workers(replace(settings, poison_limit=2_000), tmp_path, command=REAL_WORKER) as workers:
         await until(lambda: is_consumed(settings, {"usage": 1_000}), workers)
-    letters = [letter for found in (await read_all(settings, settings.topic("dead-letters"))).values() for letter in found]
+    letters = [
+        letter for found in (await read_all(settings, settings.topic("dead-letters"))).values() for letter in found
+    ]
     assert [letter.value for letter in letters] == [BAD] * 600
