@@ -87,6 +87,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         subscriptions = fetcher._subscriptions
         if subscriptions.reassignment_in_progress:
             await subscriptions.wait_for_assignment()
+            return {}  # whether anybody still asks is seen anew
         if subscriptions.subscription is None or not active:
             return {}
         assignment = subscriptions.subscription.assignment
