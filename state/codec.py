@@ -289,6 +289,21 @@ def take_items(rows: Rows, row: int, touched: int, buffer: Bytes, place: int) ->
     return place
 
 
+@part
+def blank_items(rows: Rows, row: int) -> None:
+    """Make the items of a row as if nothing were known of them: a cold part names all that count."""
+    for head in (DISTINCT_HEAD, OPEN_HEAD):
+        index = rows.derived[row, head]
+        while index >= 0:
+            item = rows.items[index]
+            item["opened"] = 0
+            item["severity"] = -1
+            item["at"] = NO_VALUE
+            item["closed"] = NO_VALUE
+            item["reopened"] = NO_VALUE
+            index = np.int64(item["next"])
+
+
 @entry
 def decode_cold(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> int:
     """Read a cold part into a row and return the place after it. Days it does not cover are emptied."""
@@ -297,6 +312,7 @@ def decode_cold(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> 
     rows.narrow[row] = 0
     rows.wide[row] = 0
     rows.closes[row] = NO_CLOSE
+    blank_items(rows, row)
     place = take_tiles(plan, rows, row, first, last, buffer, place)
     place = take_closes(rows, row, plan.inputs.shape[0] + 2, first, last, buffer, place)
     return take_items(rows, row, 0, buffer, place)

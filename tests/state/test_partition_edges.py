@@ -334,3 +334,21 @@ def test_use_of_seats_is_unknown_without_usage():
     log.event("accounts", "a", START, seats=10)
     partition = feed(partition_for(model_of("seat_use")), log.journal)
     assert seen(partition)["a"]["health"] is None
+
+
+def test_forgotten_item_does_not_come_back_open_with_an_older_record():
+    """Closed and forgotten within one flush, it was open again after a restore: the newest record no longer named it."""
+    log = Log()
+    log.event("support", "a", START, event="ticket_opened", ticket_id="t")
+    log.tick(START + 9 * DAY)
+    early = len(log.journal)
+    log.event("support", "a", START + 10 * DAY, event="ticket_resolved", ticket_id="t")
+    log.event("usage", "a", START + 110 * DAY)
+    log.tick(START + 111 * DAY)
+    model = model_of("open(tickets)")
+    partition = feed(partition_for(model), log.journal[:early])
+    flushes = [partition.take_flush()]
+    flushes.append(feed(partition, log.journal[early:]).take_flush())
+    again = restored(model, flushes)
+    assert seen(again) == seen(partition)
+    assert again.row_bytes("a") == partition.row_bytes("a")

@@ -46,7 +46,7 @@ async def refold(settings: Settings) -> Refold:
         state, written_alerts, written_scores = _fold(settings, number, by_offset, journal[number], found)
         restored = _restore(settings, number, changelog[number])
         found.wrong_rows += [
-            account
+            f"{account}: {_differences(state, restored, account)}"
             for account in {*state.store.numbers, *restored.store.numbers}
             if not _are_equal(state, restored, account)
         ]
@@ -113,6 +113,22 @@ def _are_equal(one, other, account):
     # An account all of whose events were refused has a number in memory and no row.
     alone = one if known[0] else other
     return alone.store.rows.dirty[alone.store.numbers[account]] == 0
+
+
+def _differences(one, other, account):
+    """Return where two rows differ, by matrix and column, to begin the search with."""
+    rows = [(state.store.rows, state.store.numbers.get(account)) for state in (one, other)]
+    if None in (rows[0][1], rows[1][1]):
+        return f"known to {[number is not None for _, number in rows]}"
+    (left, first), (right, second) = rows
+    return {
+        name: [
+            (int(column), getattr(left, name)[first][column].item(), getattr(right, name)[second][column].item())
+            for column in (getattr(left, name)[first] != getattr(right, name)[second]).nonzero()[0][:8]
+        ]
+        for name in ("ints", "derived", "narrow", "wide", "closes")
+        if (getattr(left, name)[first] != getattr(right, name)[second]).any()
+    } or {"profiles": (one.store.profiles.get(first), other.store.profiles.get(second)), "items": "or items"}
 
 
 def _compare(faults, expected, got):
