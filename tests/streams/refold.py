@@ -57,8 +57,6 @@ async def refold(settings: Settings) -> Refold:
         found.snapshots.update({record.key.decode(): record.value for record in scores[number]})
         for kind, count in state.counts.items():
             found.counts[kind] = found.counts.get(kind, 0) + count
-        for topic, records in by_offset.items():
-            found.consumed[topic] = found.consumed.get(topic, 0) + len(records)
     return found
 
 
@@ -84,7 +82,9 @@ def _fold(settings, number, by_offset, journal, found):
         written_alerts += [(message.key, message.value) for message in flush.alerts]
         written_scores += [(message.key, message.value) for message in flush.scores]
     for topic, records in by_offset.items():
-        if records and max(records) >= next_offset[topic]:
+        found.consumed[topic] = found.consumed.get(topic, 0) + sum(o < next_offset[topic] for o in records)
+        # The last tick may be written while its worker is told to stop: the next owner reads it.
+        if topic != "ticks" and records and max(records) >= next_offset[topic]:
             found.journal_faults.append(f"partition {number}: {topic} was not read to its end")
     return state, written_alerts, written_scores
 
