@@ -5,11 +5,12 @@ References
 CloudEvents 1.0.2, "Kafka Protocol Binding", section 3.2 (binary content mode, `ce_` headers).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
+from state.record import Headers
 from state.rejections import Rejection, RejectionCode, shorten_bytes
 
 FIELD_OF_HEADER: Final[Mapping[str, str]] = {
@@ -19,8 +20,6 @@ FIELD_OF_HEADER: Final[Mapping[str, str]] = {
     "ce_type": "event",
 }
 """Header → the body field it stands for."""
-
-Headers = Sequence[tuple[str, bytes | None]]
 
 _BLANKS: Final = b" \t\r\n"
 

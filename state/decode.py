@@ -7,16 +7,17 @@ Each value is decoded on its own. Joining the values into one JSON array would b
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import compress
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 from numba import njit
 
-from state.cloudevents import Headers, fill_from_headers
+from state.cloudevents import fill_from_headers
 from state.columns import COLUMNS_OF, Columns, Faults
 from state.events import EVENT_TYPES, Event, Moment, Money
 from state.numbers import TEN_THOUSANDTHS, scale
+from state.record import Headers, Record
 from state.rejections import (
     Fault,
     Rejection,
@@ -31,30 +32,6 @@ SIZE_LIMIT: Final = 256 * 1024
 """Largest value, in bytes."""
 DEPTH_LIMIT: Final = 256
 """Deepest nesting. The decoder recurses: without a limit, the depth of our own call stack would decide."""
-
-
-class Record(Protocol):
-    """What is read of a Kafka record; aiokafka's ConsumerRecord is one."""
-
-    @property
-    def offset(self) -> int:
-        """Offset in its partition, ≥ 0."""
-
-    @property
-    def timestamp(self) -> int:
-        """Record timestamp, milliseconds UTC."""
-
-    @property
-    def key(self) -> bytes | None:
-        """The bytes of the key."""
-
-    @property
-    def value(self) -> bytes | None:
-        """The bytes of the event."""
-
-    @property
-    def headers(self) -> Headers:
-        """Names and bytes."""
 
 
 class LoneRecord(NamedTuple):

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from scoring.compile import Compiled
 from scoring.model import TOPICS
 from state.apply import Events
-from state.decode import Chunk, Record, decode_chunk
+from state.decode import Chunk, decode_chunk
 from state.flush import Message
 from state.layout import INPUT_TOPICS
 from state.letters import rerouted
 from state.murmur2 import partition_of
 from state.names import EventNames
+from state.record import Record
 from state.rejections import Rejection
 from state.store import AccountStore
 

@@ -35,7 +35,6 @@ CLOSE_UNIT: Final = 256
 NO_CLOSE: Final = -32768
 
 WINDOWS: Final = 4  # 7, 14, 30, 90 days
-DECAYS: Final = 3  # 7, 28, 90 days
 BURST: Final = 3  # beside the decayed sums: the sealed days' sum of squares over their sum
 ANCHOR: Final = 4  # and the day the sums count back from: the last sealed one that is not 0
 DECAY_COLUMNS: Final = 5

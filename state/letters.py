@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from state.decode import Record
 from state.flush import Message
+from state.record import Record
 from state.rejections import Rejection
 
 REROUTED: Final = "rerouted"

@@ -20,7 +20,7 @@ from state.apply import APPLIED, DROPPED, EXPIRED, NO_ROOM, SKIPPED, Events, app
 from state.changelog import IDS, PARTITION, Meta, RowRecords
 from state.changes import move_of, set_attributes, set_manual, take_outcome
 from state.codec import bytes_needed, derive_all, encode_canonical
-from state.decode import Record, decode_chunk
+from state.decode import decode_chunk
 from state.duplicates import Duplicates
 from state.events import Command, Tick
 from state.flush import Flush, Message
@@ -44,6 +44,7 @@ from state.layout import (
 from state.letters import dead_letter, original_topic, rerouted
 from state.moments import rfc3339
 from state.outflow import Outflow
+from state.record import Record
 from state.rejections import Rejection, RejectionCode
 from state.store import AccountStore
 from state.work import COUNT_MOVES, make_work

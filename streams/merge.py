@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from streams.ports import Record
+from state.record import Record
 
 TICKS = "ticks"
 

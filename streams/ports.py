@@ -1,33 +1,10 @@
-"""What the shell asks of the core: the shape of a record and of one partition's state."""
+"""What the shell asks of the core: the shape of one partition's state."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from state.flush import Flush
-
-
-class Record(Protocol):
-    """One record of an input topic, as a consumer delivers it."""
-
-    @property
-    def offset(self) -> int:
-        """Offset in its partition, >= 0."""
-
-    @property
-    def timestamp(self) -> int:
-        """Record timestamp, milliseconds UTC."""
-
-    @property
-    def key(self) -> bytes | None:
-        """Key bytes as written."""
-
-    @property
-    def value(self) -> bytes | None:
-        """Value bytes as written; None is a tombstone."""
-
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]:
-        """Header names and bytes in order."""
+from state.record import Record
 
 
 class Fold(Protocol):

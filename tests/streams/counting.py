@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from state.flush import Flush, Message
-from streams.ports import Record
+from state.record import Record
 
 META = b"\x00meta"
 EVERY = 10
