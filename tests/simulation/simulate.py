@@ -30,8 +30,9 @@ from streams.lease import Lease
 from streams.projector import project_forever
 from streams.settings import Settings
 from streams.store import Leases, halting
+from tests.invariants import OUTPUTS, Check, ViolationError
 from tests.simulation.broker import Brokers
-from tests.simulation.checks import OUTPUTS, Check, ViolationError, offsets_fit_the_state
+from tests.simulation.checks import committed_logs, offsets_fit_the_state, redis_fits
 from tests.simulation.clients import Clients
 from tests.simulation.fake_redis import FakeRedis
 from tests.simulation.faults import Faults
@@ -187,12 +188,15 @@ class World:
         await self._until(self._is_drained, "not all records are applied")
         self.outcome.faults = dict(faults.caused)
         self.outcome.events = traffic.sent.total()
-        check = Check(self.brokers, self.partitions, self._new_fold)
+        check = Check(committed_logs(self.brokers, self.partitions), self.partitions, self._new_fold)
         check.everything(traffic.sent)
         self.outcome.alerts, self.outcome.flushes = check.alerts, check.flushes
         check.survivors((lease.partition, lease.fold) for worker in self._alive() for lease in worker.leases or ())
         if self._is_projecting:
-            await self._until(lambda: check.redis(self.redis.store.keys), "Redis differs from the topics")
+            await self._until(
+                lambda: redis_fits(self.brokers, self.partitions, self.redis.store.keys),
+                "Redis differs from the topics",
+            )
         supervising.cancel()
 
     async def _until(self, holds: Any, complaint: str) -> None:
