@@ -40,9 +40,11 @@ bench: setup ## measure throughput on this machine
 sim: setup ## simulate SEEDS more seeds of crashes and other faults (300); results add up over rounds
 	$(BIN)/python -m tests.simulation.rounds --seeds $(or $(SEEDS),300)
 
-lock: ## write requirements.lock anew from pyproject.toml (needs uv)
-	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev --extra fit \
-	  --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra build \
+  --custom-compile-command "make lock"
+lock: ## write requirements.lock, and the image's part of it, anew from pyproject.toml (needs uv)
+	$(COMPILE) --extra dev --extra fit --output-file requirements.lock pyproject.toml
+	$(COMPILE) --constraint requirements.lock --output-file deploy/requirements.lock pyproject.toml
 
 clean: ## remove .venv and caches
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
