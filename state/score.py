@@ -177,25 +177,29 @@ def term_scale(plan: Plan, rows: Rows, row: int, which: int, at_ms: int) -> floa
 
 
 @part
+def term_amount(plan: Plan, rows: Rows, work: Work, row: int, which: int, at_ms: int, health: float) -> float:
+    """Return what a propensity term's coefficient multiplies; `work` holds the score, 0 without data."""
+    kind = plan.terms[which, 0]
+    target = plan.terms[which, 1]
+    if kind == p.TERM_HEALTH:
+        return (health - plan.constants[p.BASELINE]) / 100.0
+    if kind == p.TERM_INPUT:
+        if work.weights[target] > 0.0:
+            return (work.subscores[target] - plan.references[target]) / 100.0
+        return 0.0
+    if kind == p.TERM_COVERAGE:
+        return work.score[PICTURE_COVERAGE] - 1.0
+    return term_scale(plan, rows, row, which, at_ms)
+
+
+@part
 def propensity_at(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, which: int, health: float) -> float:
     """Return risk (0) or expansion (1), 0-1, NaN without a health."""
     if math.isnan(health):
         return math.nan
     log_odds = plan.intercepts[which]
     for term in range(plan.term_start[which], plan.term_start[which + 1]):
-        kind = plan.terms[term, 0]
-        target = plan.terms[term, 1]
-        if kind == p.TERM_HEALTH:
-            amount = (health - plan.constants[p.BASELINE]) / 100.0
-        elif kind == p.TERM_INPUT:
-            amount = 0.0
-            if work.weights[target] > 0.0:
-                amount = (work.subscores[target] - plan.references[target]) / 100.0
-        elif kind == p.TERM_COVERAGE:
-            amount = work.score[PICTURE_COVERAGE] - 1.0
-        else:
-            amount = term_scale(plan, rows, row, term, at_ms)
-        log_odds += plan.coefficients[term] * amount
+        log_odds += plan.coefficients[term] * term_amount(plan, rows, work, row, term, at_ms, health)
     return rounded(logistic(log_odds))
 
 
