@@ -1,4 +1,4 @@
-"""The worker's HTTP door for Prometheus and for whoever restarts it: `/metrics`, `/healthz`, `/readyz`.
+"""A process's HTTP door for Prometheus and for whoever restarts it: `/metrics`, `/healthz`, `/readyz`.
 
 It runs in threads of its own, so that it answers while the event loop is busy; a worker that stands still is the
 watchdog's affair, not the probe's.
@@ -8,45 +8,34 @@ import logging
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from scoring.compile import Compiled
 from streams.halt import Refusal
-from streams.measuring import Measuring
-from streams.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 PLAIN = "text/plain; charset=utf-8"
 
 
-def expose(settings: Settings, compiled: Compiled | None) -> Measuring | None:
-    """Serve the metrics on BELLWETHER_METRICS_PORT until the process ends; return the observer that feeds them.
+class Readiness(Protocol):
+    """Knows whether the process may be sent work."""
 
-    Parameters
-    ----------
-    settings
-        Of this process; with port 0 there is no endpoint and nothing is measured.
-    compiled
-        The model that scores; None in a process that only projects.
+    @property
+    def is_ready(self) -> bool:
+        """Whether `/readyz` says yes."""
+
+
+def serve(port: int, registry: CollectorRegistry, process: Readiness) -> ThreadingHTTPServer:
+    """Answer on `port` (0 takes a free one) from a thread that ends with the process; return the server.
 
     Raises
     ------
     Refusal
         The port is taken.
     """
-    if settings.metrics_port == 0:
-        return None
-    registry = CollectorRegistry()
-    measuring = Measuring(registry, settings.clock, compiled)
-    serve(settings.metrics_port, registry, measuring)
-    return measuring
-
-
-def serve(port: int, registry: CollectorRegistry, measuring: Measuring) -> ThreadingHTTPServer:
-    """Answer on `port` (0 takes a free one) from a thread that ends with the process; return the server."""
 
     class Door(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -56,7 +45,7 @@ def serve(port: int, registry: CollectorRegistry, measuring: Measuring) -> Threa
                 self._answer(HTTPStatus.OK, encode(registry), kind)
             elif path == "/healthz":
                 self._answer(HTTPStatus.OK, b"alive\n", PLAIN)
-            elif path == "/readyz" and measuring.is_ready:
+            elif path == "/readyz" and process.is_ready:
                 self._answer(HTTPStatus.OK, b"ready\n", PLAIN)
             elif path == "/readyz":
                 self._answer(HTTPStatus.SERVICE_UNAVAILABLE, b"partitions are being assigned or restored\n", PLAIN)

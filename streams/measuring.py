@@ -26,9 +26,11 @@ from state.readmodel import TOPICS as PROJECTED_TOPICS
 from state.rejections import RejectionCode
 from state.telling import INSUFFICIENT_DATA
 from streams import metrics as m
+from streams.exposition import serve
 from streams.lease import Lease
 from streams.merge import Run
 from streams.observer import Observer
+from streams.settings import Settings
 
 RESULTS: Final = ("applied", "duplicate", "dead_letter", "rerouted", "unchecked", "skipped")
 OUTPUTS: Final = ("changelog", "scores", "alerts", "dead_letters", "rerouted", "journal")
@@ -69,6 +71,9 @@ class Measuring(Observer):
         self._urgent: dict[int, float] = {}  # partition → when the latency of waiting alerts began, steady clock
         self._urgent_in_flush: dict[int, float] = {}
         self._lags: dict[tuple[str, int], int] = {}
+        self._level_at: dict[tuple[str, int], float] = {}  # (topic, partition) → when nothing waited, wall clock
+        self._newest: dict[str, float] = {}  # topic → timestamp of the newest record applied, seconds
+        self._began = time.time()
         self._projection_lags: dict[tuple[str, int], int] = {}
         self._prepare(compiled)
         ProcessCollector(registry=registry)
@@ -81,7 +86,7 @@ class Measuring(Observer):
     def _prepare(self, compiled: Compiled | None) -> None:
         prepare = self.metrics.prepare
         prepare(m.EVENTS, ({"topic": topic, "result": result} for topic in INPUT_TOPICS for result in RESULTS))
-        for metric in (m.RECORDS, m.DROPPED, m.LAG):
+        for metric in (m.RECORDS, m.DROPPED, m.LAG, m.LAG_SECONDS):
             prepare(metric, ({"topic": topic} for topic in INPUT_TOPICS))
         for metric in (m.FLUSH_RECORDS, m.FLUSH_BYTES):
             prepare(metric, ({"output": output} for output in OUTPUTS))
@@ -107,7 +112,11 @@ class Measuring(Observer):
         oldest_ms = None
         for topic, records in runs:
             self.metrics.add(m.RECORDS, len(records), topic=topic)
-            self.metrics.set(m.NEWEST, records[-1].timestamp / 1000, topic=topic)
+            newest = records[-1].timestamp / 1000
+            self.metrics.set(m.NEWEST, newest, topic=topic)
+            self._newest[topic] = newest
+            if self._is_wall:
+                self.metrics.observe(m.DELAY, max(0.0, time.time() - newest))
             oldest_ms = min(records[0].timestamp, oldest_ms or records[0].timestamp)
         if is_urgent and partition not in self._urgent:
             age = time.time() - oldest_ms / 1000 if self._is_wall and oldest_ms is not None else 0.0
@@ -172,8 +181,13 @@ class Measuring(Observer):
         self.metrics.add(m.TICKS)
         self.metrics.set(m.CLOCK, as_of_ms / 1000)
 
+    def rebalanced(self, seconds: float) -> None:  # noqa: D102
+        self.metrics.observe(m.REBALANCE, seconds)
+
     def lag(self, topic: str, partition: int, records: int) -> None:  # noqa: D102
         self._lags[topic, partition] = records
+        if not records:
+            self._level_at[topic, partition] = time.time()
 
     def stood_still(self, seconds: float) -> None:  # noqa: D102
         self.metrics.set(m.STANDSTILL, seconds)
@@ -181,6 +195,9 @@ class Measuring(Observer):
     def projected(self, topic: str, partition: int, records: int, seconds: float) -> None:  # noqa: ARG002, D102
         self.metrics.add(m.PROJECTED, records, topic=topic)
         self.metrics.observe(m.PROJECT, seconds)
+
+    def projection_delayed(self, seconds: float) -> None:  # noqa: D102
+        self.metrics.observe(m.PROJECTION_DELAY, max(0.0, seconds))
 
     def projection_lag(self, topic: str, partition: int, records: int) -> None:  # noqa: D102
         self._projection_lags[topic, partition] = records
@@ -207,12 +224,25 @@ class Measuring(Observer):
                 totals[topic] = totals.get(topic, 0) + records
             for topic, records in totals.items():
                 self.metrics.set(metric, records, topic=topic)
+        for topic in INPUT_TOPICS:
+            self.metrics.set(m.LAG_SECONDS, self._behind_seconds(topic), topic=topic)
         leases = list(self._owned())
         states = [_state_of(lease) for lease in leases]
         for state in PARTITION_STATES:
             self.metrics.set(m.PARTITIONS, states.count(state), state=state)
         self.metrics.set(m.RESTORED, sum(lease.loaded for lease in leases))
+        self.metrics.set(m.UNRESTORED, sum(lease.to_load for lease in leases))
+        self.metrics.set(
+            m.STATE_BYTES, sum(lease.fold.store.nbytes for lease in leases if isinstance(lease.fold, Partition))
+        )
         self._look_at_bands(leases)
+
+    def _behind_seconds(self, topic: str) -> float:
+        """Return how long the oldest waiting record of a topic may have waited; 0 when none does."""
+        waiting = [place for place, records in self._lags.copy().items() if records and place[0] == topic]
+        known = self._newest.get(topic, 0.0) if self._is_wall else 0.0
+        since = (max(known, self._level_at.get(place, self._began)) for place in waiting)
+        return max((max(0.0, time.time() - at) for at in since), default=0.0)
 
     def _look_at_bands(self, leases: Sequence[Lease]) -> None:
         totals = np.zeros(len(self._bands), np.int64)
@@ -243,3 +273,26 @@ class _AtScrape(Collector):
     def collect(self) -> Iterable[Family]:
         self._measuring.look()
         return ()
+
+
+def expose(settings: Settings, compiled: Compiled | None) -> Measuring | None:
+    """Serve the metrics on BELLWETHER_METRICS_PORT until the process ends; return the observer that feeds them.
+
+    Parameters
+    ----------
+    settings
+        Of this process; with port 0 there is no endpoint and nothing is measured.
+    compiled
+        The model that scores; None in a process that only projects.
+
+    Raises
+    ------
+    Refusal
+        The port is taken.
+    """
+    if settings.metrics_port == 0:
+        return None
+    registry = CollectorRegistry()
+    measuring = Measuring(registry, settings.clock, compiled)
+    serve(settings.metrics_port, registry, measuring)
+    return measuring

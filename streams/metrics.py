@@ -1,8 +1,8 @@
-"""Every metric of a worker, declared once: name, kind, labels, meaning. `python -m streams.metrics` prints the table.
+"""Every metric of a worker and of a notifier, declared once: name, kind, labels, meaning. `python -m streams.metrics` prints the table.
 
 Units are Prometheus's base units and stand in the name: ``_seconds``, ``_bytes``, ``_records``; counters end in
 ``_total``. No label ever holds an account, a user or an event id, so the number of series depends on the model and the
-number of topics only: about 400 with `saas-renewal`.
+number of topics only.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,10 +13,14 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 PREFIX: Final = "bellwether_"
+MOST_SERIES: Final = 700
+"""Series that one worker exports at most under a preset; a test holds it."""
 LATENCY_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 3600.0)
 """Finest around the promises: 0.3 s to a committed alert, 0.4 s to Redis, 1 s under load."""
 WORK_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 """Work that holds the event loop: from 50 ms on heartbeats and fetches begin to suffer."""
+DELAY_SECONDS: Final = (0.1, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0, 21_600.0, 86_400.0, 604_800.0)
+"""Up to a week: producers that deliver by the hour or the day are common."""
 RESTORE_SECONDS: Final = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
 
 
@@ -79,6 +83,16 @@ NEWEST = _gauge(
     "topic",
 )
 LAG = _gauge("lag_records", "Records in the owned partitions' logs that are not applied yet.", "topic")
+LAG_SECONDS = _gauge(
+    "lag_seconds",
+    "Age of the oldest record that is not applied yet, at most: since the newest one applied, or since none waited; 0 when none waits.",
+    "topic",
+)
+DELAY = _histogram(
+    "record_delay_seconds",
+    "From a record's timestamp to when it was applied, of the newest record of each topic in a stretch; not with the log's clock.",
+    DELAY_SECONDS,
+)
 EVENT_TO_ALERT = _histogram(
     "event_to_alert_seconds",
     "From the timestamp of the oldest record applied together with the deciding one to the alert's commit; with the log's clock from when it was applied.",
@@ -96,9 +110,14 @@ ALERTS = _counter("alerts_total", "Alerts committed.", "rule", "state")
 DEAD_LETTERS = _counter("dead_letters_total", "Dead letters committed.", "reason")
 ACCOUNTS = _gauge("accounts", "Accounts in the owned partitions, by band.", "band")
 PARTITIONS = _gauge("partitions", "Owned partitions by state: restoring, serving, or paused by a rebalance.", "state")
+STATE_BYTES = _gauge("state_bytes", "Memory of the owned partitions' rows, spare room included.")
 REBALANCES = _counter("rebalances_total", "Assignments this worker was given.")
+REBALANCE = _histogram(
+    "rebalance_duration_seconds", "From giving partitions up to serving again, restores included.", RESTORE_SECONDS
+)
 RESTORE = _histogram("restore_duration_seconds", "Time to restore one partition from its changelog.", RESTORE_SECONDS)
 RESTORED = _gauge("restored_records", "Changelog records read so far for the owned partitions.")
+UNRESTORED = _gauge("unrestored_records", "Offsets of changelogs still to be read before the owned partitions serve.")
 STANDSTILL = _gauge(
     "standstill_seconds", "How long work has waited without movement; the watchdog ends the worker at 60."
 )
@@ -107,13 +126,34 @@ CLOCK = _gauge("clock_timestamp_seconds", "As-of time of the newest tick written
 MODEL = _gauge("model_info", "1; the labels tell the model in use.", "name", "version", "fingerprint")
 PROJECTED = _counter("projected_records_total", "Records written to Redis.", "topic")
 PROJECT = _histogram("projection_duration_seconds", "Time of one call to Redis.", WORK_SECONDS)
+PROJECTION_DELAY = _histogram(
+    "projection_delay_seconds",
+    "From when a record was written to `scores` or `alerts` to when it is in Redis, of the oldest record of each call.",
+    LATENCY_SECONDS,
+)
 PROJECTION_LAG = _gauge("projection_lag_records", "Committed records that are not in Redis yet.", "topic")
 REWINDS = _counter("projection_rewinds_total", "Times Redis had lost data and is filled again.", "topic")
 UNREADABLE = _counter("projection_unreadable_total", "Records left out of Redis because nobody can read them.", "topic")
 REDIS_UP = _gauge("redis_up", "Whether Redis takes what the projector writes: 1 or 0.")
 
 METRICS: Final = tuple(metric for metric in list(globals().values()) if isinstance(metric, Metric))
-"""All of them, in the order above."""
+"""A worker's, in the order above."""
+
+TRIES = _counter(
+    "delivery_tries_total",
+    "Tries to deliver an alert: delivered, failed (tried again), refused, gone.",
+    "target",
+    "result",
+)
+TRY = _histogram("delivery_duration_seconds", "Time of one try, whatever came of it.", LATENCY_SECONDS)
+LEFT_OUT = _counter("deliveries_left_out_total", "Alerts that a target's own choice leaves out.", "target")
+UNDELIVERED = _counter("undelivered_total", "Alerts given up for a target; each is a dead letter.", "target")
+OWED = _gauge("deliveries_owed", "Deliveries begun or to be tried again.", "target")
+DELIVERY_LAG = _gauge("delivery_lag_records", "Alert records that a target has not come to yet.", "target")
+TARGET_UP = _gauge("target_up", "0 once a target answered 410 Gone and gets nothing any more.", "target")
+
+NOTIFIER_METRICS: Final = (TRIES, TRY, LEFT_OUT, UNDELIVERED, OWED, DELIVERY_LAG, TARGET_UP)
+"""A notifier's."""
 
 
 class Metrics:
@@ -123,11 +163,13 @@ class Metrics:
     ----------
     registry
         Where they are registered.
+    declared
+        Which of them: a worker's, or a notifier's.
     """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, declared: tuple[Metric, ...] = METRICS) -> None:
         self.registry = registry
-        self._made = {metric: _make(metric, registry) for metric in METRICS}
+        self._made = {metric: _make(metric, registry) for metric in declared}
 
     def add(self, metric: Metric, amount: float = 1, **labels: str) -> None:
         """Raise a counter by `amount`, ≥ 0."""
@@ -173,14 +215,22 @@ def table() -> str:
         "",
         "Exported by `bellwether worker` on `BELLWETHER_METRICS_PORT` at `/metrics`. Made by `python -m streams.metrics`.",
         "`/healthz` answers while the process runs, `/readyz` once every owned partition is restored.",
+        *_rows(METRICS),
         "",
-        "| metric | kind | labels | meaning |",
-        "|---|---|---|---|",
+        "## Of the notifier",
+        "",
+        "Exported by `bellwether notify`, on the port that its own `BELLWETHER_METRICS_PORT` says.",
+        *_rows(NOTIFIER_METRICS),
     ]
-    for metric in METRICS:
+    return "\n".join(lines)
+
+
+def _rows(metrics: tuple[Metric, ...]) -> list[str]:
+    lines = ["", "| metric | kind | labels | meaning |", "|---|---|---|---|"]
+    for metric in metrics:
         labels = ", ".join(f"`{label}`" for label in metric.labels) or "none"
         lines.append(f"| `{metric.name}` | {metric.kind.value} | {labels} | {metric.meaning} |")
-    return "\n".join(lines)
+    return lines
 
 
 if __name__ == "__main__":

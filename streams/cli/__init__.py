@@ -40,6 +40,7 @@ COMMANDS = {
     "model": "check, show, compare, publish, roll back a model",
     "explain": "say why an account scores as it does",
     "alerts": "follow and answer alerts",
+    "notify": "deliver alerts to webhooks, Slack, PagerDuty, Alertmanager and by mail",
     "dead-letters": "list rejected records, or send them again",
     "doctor": "check broker, topics, Redis, versions and clock",
     "bench": "measure throughput on this machine",

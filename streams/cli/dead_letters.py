@@ -20,7 +20,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "action", choices=("list", "replay"), help="show them, or send them again to the topics they came from"
     )
     parser.add_argument(
-        "--reason", choices=[str(code) for code in RejectionCode], metavar="CODE", help="only those with this reason"
+        "--reason",
+        choices=[*(str(code) for code in RejectionCode), dead_letters.UNDELIVERED],
+        metavar="CODE",
+        help="only those with this reason",
     )
     parser.add_argument(
         "--limit", type=int, default=100, metavar="N", help="list at most the N newest of each partition (default 100)"

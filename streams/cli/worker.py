@@ -21,7 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, settings: Settings) -> int:
     """Work until SIGTERM or Ctrl-C; return the exit code."""
     from streams import worker  # noqa: PLC0415 - a second of imports that --help does not need
-    from streams.exposition import expose  # noqa: PLC0415
+    from streams.measuring import expose  # noqa: PLC0415
     from streams.scorer import load_compiled, new_partition  # noqa: PLC0415
 
     is_projecting = "project" in options.roles

@@ -1,0 +1,69 @@
+"""The notifier's process: one courier per target, until SIGTERM or Ctrl-C."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry
+
+from streams.exposition import serve
+from streams.notify.courier import deliver_forever
+from streams.notify.observer import DeliveryMeasuring, DeliveryObserver
+from streams.notify.targets import Target
+from streams.settings import Settings
+from streams.topics import partitions
+
+logger = logging.getLogger(__name__)
+
+
+async def notify(
+    settings: Settings, targets: Sequence[Target], observer: DeliveryObserver, enabled: frozenset[str] = frozenset()
+) -> None:
+    """Deliver to every target until cancelled.
+
+    Parameters
+    ----------
+    settings
+        Of this process.
+    targets
+        Where to deliver.
+    observer
+        Told what happens.
+    enabled
+        Names of targets that are tried again although they said they are gone.
+
+    Raises
+    ------
+    Refusal
+        No broker answers, or the topics do not exist.
+    """
+    await partitions(settings, settings.topic("alerts"))
+    await partitions(settings, settings.topic("dead-letters"))
+    logger.info("delivering to %s", ", ".join(target.name for target in targets))
+    async with asyncio.TaskGroup() as group:
+        for target in targets:
+            group.create_task(deliver_forever(settings, target, observer, is_enabling=target.name in enabled))
+
+
+def run(settings: Settings, targets: Sequence[Target], enabled: frozenset[str]) -> int:
+    """Deliver until told to stop; return the exit code."""
+    logging.basicConfig(level=settings.log_level, format="[%(asctime)s] [%(process)s] [%(levelname)s] %(message)s")
+    if settings.log_level != "DEBUG":
+        logging.getLogger("aiokafka").setLevel(logging.ERROR)
+    observer = DeliveryObserver()
+    if settings.metrics_port:
+        registry = CollectorRegistry()
+        observer = DeliveryMeasuring(registry, [target.name for target in targets])
+        serve(settings.metrics_port, registry, observer)
+
+    async def until_told() -> None:
+        task = asyncio.create_task(notify(settings, targets, observer, enabled))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(until_told())
+    return 0

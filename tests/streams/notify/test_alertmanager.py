@@ -1,0 +1,89 @@
+"""A real Alertmanager takes our alerts and sees them end."""
+
+import asyncio
+import os
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from streams.notify.targets import Alertmanager, Target
+from streams.settings import Settings
+from tests.streams.notify.receivers import an_alert, notifying, write_alerts
+
+PROGRAM = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
+CONFIG = "route: { receiver: nobody }\nreceivers: [{ name: nobody }]\n"
+
+
+@pytest.fixture
+async def alertmanager(tmp_path: Path) -> AsyncIterator[str]:
+    """An Alertmanager on a free port; where it is not installed the test is skipped, except in CI."""
+    if PROGRAM is None:
+        if os.environ.get("CI"):
+            pytest.fail("no Alertmanager: install Debian's package prometheus-alertmanager")
+        pytest.skip("no Alertmanager: install Debian's package prometheus-alertmanager")
+    (tmp_path / "alertmanager.yml").write_text(CONFIG)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (tmp_path / "log").open("wb")
+    process = await asyncio.create_subprocess_exec(
+        *(PROGRAM, f"--config.file={tmp_path / 'alertmanager.yml'}", f"--storage.path={tmp_path / 'data'}"),
+        *(f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="),
+        stdout=log,
+        stderr=log,
+    )
+    try:
+        async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+            while not await _is_ready(session, port):
+                assert process.returncode is None, (tmp_path / "log").read_text()
+                await asyncio.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        await process.wait()
+        log.close()
+
+
+async def _is_ready(session: aiohttp.ClientSession, port: int) -> bool:
+    try:
+        async with session.get(f"http://127.0.0.1:{port}/-/ready") as response:
+            return response.status == 200
+    except aiohttp.ClientError:
+        return False
+
+
+async def standing_alerts(url: str) -> list[dict[str, Any]]:
+    """The alerts that Alertmanager holds for unresolved."""
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/api/v2/alerts") as response:
+        found: list[dict[str, Any]] = await response.json()
+        return found
+
+
+async def test_alertmanager_sees_an_alert_begin_and_end(provisioned: Settings, alertmanager: str) -> None:
+    """Firing stands with its labels until the resolve; a second alert is not touched by it."""
+    target = Target("am", Alertmanager(alertmanager, ""), from_beginning=True)
+    await write_alerts(provisioned, [an_alert(1), an_alert(2)])
+    async with notifying(provisioned, target):
+        async with asyncio.timeout(30):
+            while len(await standing_alerts(alertmanager)) < 2:
+                await asyncio.sleep(0.05)
+        first = next(a for a in await standing_alerts(alertmanager) if a["labels"]["account_id"] == "acme-1")
+        assert first["labels"] == {
+            "alertname": "band-red",
+            "account_id": "acme-1",
+            "alert_id": f"{1:032x}",
+            "severity": "critical",
+        }
+        assert first["startsAt"] == "2026-03-09T00:00:00.000Z"
+        assert first["annotations"]["summary"] == "acme-1: in the red is firing (yellow → red)"
+        await write_alerts(provisioned, [an_alert(1, "resolved", 2, occurred_at="2026-03-10T00:00:00.000Z")])
+        async with asyncio.timeout(30):
+            while len(await standing_alerts(alertmanager)) > 1:
+                await asyncio.sleep(0.05)
+        (left,) = await standing_alerts(alertmanager)
+        assert left["labels"]["account_id"] == "acme-2"
