@@ -51,6 +51,7 @@ class Lease:
         self.records_applied = 0
         self.flushes = 0
         self.loaded = 0
+        self.to_load = 0
         self._records = Pace(LEAST_RECORDS, STRETCH_RECORDS)
         self._rows = Pace(LEAST_ROWS, SWEEP_ROWS)
         self.steady = asyncio.Lock()

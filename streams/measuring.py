@@ -240,7 +240,7 @@ class Measuring(Observer):
     def _behind_seconds(self, topic: str) -> float:
         """Return how long the oldest waiting record of a topic may have waited; 0 when none does."""
         waiting = [place for place, records in self._lags.copy().items() if records and place[0] == topic]
-        known = self._newest.get(topic, 0.0) if self._is_wall else 0.0
+        known = self._newest.get(topic, 0.0) if self._is_wall else 0.0  # a log clock's records tell nothing of now
         since = (max(known, self._level_at.get(place, self._began)) for place in waiting)
         return max((max(0.0, time.time() - at) for at in since), default=0.0)
 

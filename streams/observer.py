@@ -30,6 +30,9 @@ class Observer:
     def assigned(self, partitions: frozenset[int]) -> None:
         """Take note of the partitions this process owns from now on."""
 
+    def rebalanced(self, seconds: float) -> None:
+        """Take note that partitions are served again, ``seconds`` after they were given up."""
+
     def tick_written(self, partition: int, as_of_ms: int) -> None:
         """Take note that a tick was written."""
 
@@ -41,6 +44,9 @@ class Observer:
 
     def projected(self, topic: str, partition: int, records: int, seconds: float) -> None:
         """Take note that records of ``scores`` or ``alerts`` were written to Redis."""
+
+    def projection_delayed(self, seconds: float) -> None:
+        """Take note of how long the oldest record of a call took from its topic to Redis."""
 
     def projection_lag(self, topic: str, partition: int, records: int) -> None:
         """Take note of how many offsets of ``scores`` or ``alerts`` are not in Redis yet."""

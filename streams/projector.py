@@ -20,6 +20,7 @@ runs in the same event loop as one more service of Faust's worker; alone nothing
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import Any, Final, Self
@@ -158,23 +159,27 @@ class Projector(ConsumerRebalanceListener):
         for start in range(0, len(records), RECORDS_AT_ONCE):
             stretch = records[start : start + RECORDS_AT_ONCE]
             is_last = start + RECORDS_AT_ONCE >= len(records)
-            await self._write(tp, end if is_last else stretch[-1].offset + 1, self._entries(tp, stretch))
+            to = end if is_last else stretch[-1].offset + 1
+            if await self._write(tp, to, self._entries(tp, stretch)):
+                self._observer.projection_delayed(time.time() - stretch[0].timestamp / 1000)
 
-    async def _write(self, tp: TopicPartition, to: int, entries: Sequence[Entry]) -> None:
+    async def _write(self, tp: TopicPartition, to: int, entries: Sequence[Entry]) -> bool:
+        """Write up to an offset; tell whether Redis has it now."""
         first = self._reached.get(tp)
         if first is None:
-            return
+            return False
         topic, partition = self._place(tp)
         began = monotonic()
         applied, count = await self._projection.apply(topic, partition, first, to, entries)
         if tp not in self._reached:
-            return  # a rebalance came in between
+            return False  # a rebalance came in between
         if applied < first:
             self._lost(tp, applied)
-            return
+            return False
         self._reached[tp] = to
         self._tell_recovery()
         self._observer.projected(topic, partition, count, monotonic() - began)
+        return True
 
     def _entries(self, tp: TopicPartition, records: Sequence[ConsumerRecord]) -> list[Entry]:
         topic, partition = self._place(tp)

@@ -115,6 +115,7 @@ async def _load(
     load = lease.fold.load
     progressed = reported = monotonic()
     position = start
+    lease.to_load = end - start
     while position < end:
         for records in (await consumer.getmany(timeout_ms=200, max_records=LOAD_RECORDS)).values():
             for record in records:
@@ -122,6 +123,7 @@ async def _load(
             lease.loaded += len(records)
         now, before = monotonic(), position
         position = await consumer.position(tp)
+        lease.to_load = max(0, end - position)
         if 2 * (position - start) >= end - start:
             failpoints.reach("restore_half")
         if position > before:

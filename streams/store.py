@@ -78,6 +78,7 @@ class Leases:
         self._held: dict[int, Lease] = {}
         self._ends: dict[int, int] = {}
         self._generation = -1
+        self._released_at: float | None = None
         self._restores: dict[int, asyncio.Task[None]] = {}
 
     def __iter__(self) -> Iterator[Lease]:
@@ -110,6 +111,7 @@ class Leases:
 
     async def release(self) -> None:
         """Stop serving and commit everything applied: before a rebalance and before the end."""
+        self._released_at = self._released_at or monotonic()
         try:
             async with asyncio.timeout(RELEASE_SECONDS):
                 await asyncio.gather(*(lease.pause() for lease in self))
@@ -154,6 +156,9 @@ class Leases:
             if lease.is_restored:
                 for topic, offset in lease.serve(generation).items():
                     starts[topic, lease.partition] = offset
+        if self._released_at is not None:
+            self.observer.rebalanced(monotonic() - self._released_at)
+            self._released_at = None
         return starts
 
     async def close(self) -> None:

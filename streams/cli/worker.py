@@ -1,10 +1,14 @@
 """`bellwether worker`: scores accounts while their events arrive, and copies scores and alerts into Redis."""
 
 import argparse
+from time import monotonic
 
+from streams.cli.output import note
 from streams.settings import Settings
 
 ROLES = ("score", "project")
+TOLD_SECONDS = 2.0
+"""Loading a kernel that was compiled before takes less, and nobody needs to hear of it."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,12 +32,23 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     if "score" not in options.roles:
         return worker.run(settings, None, expose(settings, None), is_projecting=is_projecting)
     compiled = load_compiled(settings)
+    _warm(compiled)
     return worker.run(
         settings,
         lambda number: new_partition(number, settings, compiled),
         expose(settings, compiled),
         is_projecting=is_projecting,
     )
+
+
+def _warm(compiled: object) -> None:
+    """Have the kernel ready before any partition is owned: compiling takes a minute or more, without a heartbeat."""
+    from state.warming import warm  # noqa: PLC0415
+
+    began = monotonic()
+    for step in warm(compiled):
+        if monotonic() - began > TOLD_SECONDS:
+            note(f"kernel: {step} … ({monotonic() - began:.0f} s)")
 
 
 def _roles(text: str) -> frozenset[str]:
