@@ -21,7 +21,7 @@ class Choice:
 
     Attributes
     ----------
-    rule, severity, account
+    rule, severity, account, state
         As in the record.
     owner
         Whose next step it is. A resolved alert has none and counts as its last owner's.
@@ -31,6 +31,7 @@ class Choice:
     severity: str | None = None
     account: str | None = None
     owner: str | None = None
+    state: str | None = None
     _owners: dict[str, str] = field(default_factory=dict)
 
     def takes(self, alert: dict[str, Any]) -> bool:
@@ -42,6 +43,7 @@ class Choice:
             (self.rule, alert["rule"]),
             (self.severity, alert["severity"]),
             (self.account, alert["account_id"]),
+            (self.state, alert["state"]),
             (self.owner, self._owners.get(alert["alert_id"])),
         )
         return all(choice in (None, given) for choice, given in wanted)

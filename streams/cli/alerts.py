@@ -23,6 +23,7 @@ from streams.settings import Settings
 
 COMMANDS = {"ack": "acknowledge", "snooze": "snooze", "resolve": "resolve"}
 MEANINGS = {"ack": "somebody is on it", "snooze": "be silent until a time", "resolve": "end it; it may fire anew"}
+ANNOUNCED_NAMES = ("firing", "acknowledged", "snoozed", "resolved")
 LAST = 20
 ID_LENGTH = 32
 
@@ -35,6 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     tail.add_argument("--from-beginning", action="store_true", help="show all that the topic has, oldest first")
     tail.add_argument("--rule", help="only of this rule")
     tail.add_argument("--severity", choices=("critical", "warning", "info"), help="only of this severity")
+    tail.add_argument("--state", choices=ANNOUNCED_NAMES, help="only what came to this state")
     tail.add_argument("--owner", help="only whose next step is this person's")
     tail.add_argument("--account", help="only of this account")
     tail.add_argument("--limit", type=_count, metavar="N", help="at most N; with --follow, end after N")
@@ -66,7 +68,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _tail(options: argparse.Namespace, settings: Settings) -> None:
-    choice = Choice(options.rule, options.severity, options.account, options.owner)
+    choice = Choice(options.rule, options.severity, options.account, options.owner, options.state)
     console = Console(soft_wrap=True, highlight=False)
     if not options.follow:
         found = _cut(await past_alerts(settings, choice), options)

@@ -142,6 +142,7 @@ def test_an_unreachable_redis_is_one_sentence(
         (("--owner", "bob@x"), ["firing"]),
         (("--severity", "critical", "--owner", "ann@x"), ["firing", "firing", "resolved"]),
         (("--rule", "other"), []),
+        (("--state", "resolved"), ["resolved"]),
         (("--account", ACCOUNT, "--rule", "band-red"), ["firing", "firing", "firing", "resolved"]),
     ],
 )
