@@ -5,43 +5,27 @@ alert tells what was decided on, not what is known later.
 """
 
 import hashlib
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
-from scoring.compile import RuleName
+from scoring.compile import Compiled, RuleName
 from scoring.lifecycle import RESOLVED, STATE_NAMES
-from scoring.model import DAY_MS, Model
-from scoring.trajectory import days_to_cross
+from scoring.model import Model
+from state.deeds import owner_of, steps_done
 from state.flush import Message
-from state.layout import INPUT_TOPICS, ROW_TOPICS
 from state.moments import rfc3339
-from state.telling import Teller, number_or_none, reasons_as_json
-from state.work import (
-    MOVE_AT,
-    MOVE_BEFORE_DAYS,
-    MOVE_EPISODE,
-    MOVE_FROM_BAND,
-    MOVE_POSITIONS,
-    MOVE_RESOLUTION,
-    MOVE_RULE,
-    MOVE_SEQUENCE,
-    MOVE_STATE,
-    MOVE_TO_BAND,
-    PICTURE_ACCELERATION,
-    PICTURE_COVERAGE,
-    PICTURE_EXPANSION,
-    PICTURE_HEALTH,
-    PICTURE_RISK,
-    PICTURE_SLOPE,
-)
+from state.store import AccountStore
+from state.telling import Teller, tell_moves
+from state.work import MOVE_AT, MOVE_EPISODE, MOVE_RESOLUTION, MOVE_ROW, MOVE_RULE, MOVE_SEQUENCE, MOVE_STATE
 
 RESOLUTIONS: Final = ("CONDITION_ENDED", "ACCOUNT_CLOSED", "BY_COMMAND")
-ETA_SPREAD: Final = 0.5
-"""The crossing is given as a range: the same fall half as fast again, and a third slower."""
+OCCURRED_AT: Final = slice(len('"occurred_at":"'), len('"occurred_at":"2026-01-01T00:00:00.000Z'))
+"""Where the time stands in the members that `tell_moves` writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,127 +47,119 @@ def alert_id(account: str, rule: str, episode: int) -> str:
     return hashlib.sha256(f"{account}\0{rule}\0{episode}".encode()).hexdigest()[:32]
 
 
-def alert_message(
-    teller: Teller,
-    origin: Origin,
-    account: str,
-    profile: Mapping[str, str],
-    move: Sequence[int],
-    picture: Sequence[float],
-    journal_sequence: int,
-) -> Message:
-    """Return the record of one announced move.
+class Alerts:
+    """Builds the alert records of one partition.
 
     Parameters
     ----------
+    compiled
+        The model that decides.
     teller
-        Of the model that decided.
+        Of that model.
     origin
-        Where it was decided.
-    account, profile
-        The account's id and its descriptive attributes.
-    move
-        A line of `Work.moves`.
-    picture
-        The line of `Work.pictures` beside it.
-    journal_sequence
-        Number of the flush that carries the record.
+        Where it is decided.
+    store
+        The accounts.
+    plan, work
+        Handles of the plan and the scratch room.
     """
-    compiled = teller.compiled
-    rule = compiled.rules[move[MOVE_RULE]]
-    state = STATE_NAMES[move[MOVE_STATE]]
-    identity = alert_id(account, rule.name, move[MOVE_EPISODE])
-    occurred_at = rfc3339(move[MOVE_AT])
-    body = {
-        "alert_id": identity,
-        "sequence": move[MOVE_SEQUENCE],
-        "account_id": account,
+
+    def __init__(
+        self, compiled: Compiled, teller: Teller, origin: Origin, store: AccountStore, plan: Any, work: Any
+    ) -> None:
+        model = compiled.model
+        self._compiled = compiled
+        self._teller = teller
+        self._store = store
+        self._plan = plan
+        self._work = work
+        named = {"name": model.name, "version": model.version, "fingerprint": model.fingerprint}
+        self._model = b',"model":' + orjson.dumps(named)
+        self._source = ("ce_source", f"/bellwether/{origin.app_id}/{origin.partition}".encode())
+        self._types = [("ce_type", f"io.bellwether.alert.{state}".encode()) for state in STATE_NAMES]
+        self._heads = [[_head(rule, state) for state in STATE_NAMES] for rule in compiled.rules]
+        self._resolutions = [f',"resolution":"{code}"'.encode() for code in RESOLUTIONS]
+
+    def messages(self, moves: NDArray[np.int64], pictures: NDArray[np.float64], journal_sequence: int) -> list[Message]:
+        """Return the records of announced moves, in their order.
+
+        Parameters
+        ----------
+        moves, pictures
+            Lines of `Work.moves` and of `Work.pictures` beside them.
+        journal_sequence
+            Number of the flush that carries the records.
+        """
+        teller = self._teller
+        ends = np.empty(len(moves), np.int64)
+        decided = b',"decided_at":{"journal_sequence":%d,' % journal_sequence
+        messages: list[Message] = []
+        done = 0
+        while done < len(moves):
+            first = done
+            done = tell_moves(
+                self._plan, self._work, teller.words, moves, pictures, first, teller.room, teller.buffer, ends
+            )
+            data = teller.buffer[: ends[done - 1]].tobytes()
+            start = 0
+            for move, end in zip(moves[first:done].tolist(), ends[first:done].tolist(), strict=True):
+                messages.append(self._message(move, data[start:end], decided))
+                start = end
+        return messages
+
+    def _message(self, move: list[int], told: bytes, decided: bytes) -> Message:
+        """Return one record around the members that the kernel told; positions are the last of them."""
+        row, state = move[MOVE_ROW], move[MOVE_STATE]
+        account = self._store.names[row]
+        rule = self._compiled.rules[move[MOVE_RULE]]
+        identity = alert_id(account, rule.name, move[MOVE_EPISODE]).encode()
+        members, positions = told.rsplit(b',"positions":', 1)
+        parts = [
+            *(b'{"alert_id":"', identity, b'","dedup_key":"', identity, b'","account_id":', orjson.dumps(account)),
+            *(self._heads[move[MOVE_RULE]][state], members, b',"next_step":'),
+            *(self._next_step(row, rule, state, move[MOVE_AT], identity.decode()), decided, b'"positions":', positions, b"}"),
+            self._resolutions[move[MOVE_RESOLUTION]] if state == RESOLVED else b"",
+            *(self._model, b"}"),
+        ]
+        headers = [
+            ("ce_specversion", b"1.0"),
+            ("ce_id", b"%b-%d" % (identity, move[MOVE_SEQUENCE])),
+            self._source,
+            self._types[state],
+            ("ce_time", told[OCCURRED_AT]),
+            ("ce_subject", account.encode()),
+            ("content-type", b"application/json"),
+        ]
+        return Message(account.encode(), b"".join(parts), headers, move[MOVE_AT])
+
+    def _next_step(self, row: int, rule: RuleName, state: int, at_ms: int, identity: str) -> bytes:
+        if state == RESOLVED or rule.playbook is None:
+            return b"null"
+        profile = self._store.profile(row)
+        return orjson.dumps(next_step(self._compiled.model, rule.playbook, profile, at_ms, identity))
+
+
+def _head(rule: RuleName, state: str) -> bytes:
+    """Return the members that a rule and a state give every alert."""
+    fixed = {
         "rule": rule.name,
         "code": rule.code,
         "title": rule.title,
-        "episode": move[MOVE_EPISODE],
         "state": state,
         "severity": rule.severity,
-        "from_band": teller.bands[move[MOVE_FROM_BAND]],
-        "to_band": teller.bands[move[MOVE_TO_BAND]],
-        **_scores(compiled.model, picture, move[MOVE_AT]),
-        **_reasons(teller, picture, move[MOVE_BEFORE_DAYS]),
-        "next_step": None
-        if state == STATE_NAMES[RESOLVED]
-        else next_step(compiled.model, rule, profile, move[MOVE_AT]),
-        "model": teller.model,
-        "occurred_at": occurred_at,
-        "decided_at": {"positions": _positions(move), "journal_sequence": journal_sequence},
-        "dedup_key": identity,
     }
-    if state == STATE_NAMES[RESOLVED]:
-        body["resolution"] = RESOLUTIONS[move[MOVE_RESOLUTION]]
-    headers = [
-        ("ce_specversion", b"1.0"),
-        ("ce_id", f"{identity}-{move[MOVE_SEQUENCE]}".encode()),
-        ("ce_source", f"/bellwether/{origin.app_id}/{origin.partition}".encode()),
-        ("ce_type", f"io.bellwether.alert.{state}".encode()),
-        ("ce_time", occurred_at.encode()),
-        ("ce_subject", account.encode()),
-        ("content-type", b"application/json"),
-    ]
-    return Message(account.encode(), orjson.dumps(body), headers, move[MOVE_AT])
+    return b"," + orjson.dumps(fixed)[1:-1] + b","
 
 
-def _positions(move: Sequence[int]) -> dict[str, int]:
-    """Return input topic → offset of the account's last event there, of the topics it ever sent on."""
-    positions = zip(INPUT_TOPICS[:ROW_TOPICS], move[MOVE_POSITIONS : MOVE_POSITIONS + ROW_TOPICS], strict=True)
-    return {topic: offset for topic, offset in positions if offset >= 0}
-
-
-def _scores(model: Model, picture: Sequence[float], at_ms: int) -> dict[str, Any]:
-    health, slope = picture[PICTURE_HEALTH], picture[PICTURE_SLOPE]
-    return {
-        "scores": {
-            "health": number_or_none(health),
-            "risk": number_or_none(picture[PICTURE_RISK]),
-            "expansion": number_or_none(picture[PICTURE_EXPANSION]),
-            "coverage": number_or_none(picture[PICTURE_COVERAGE]),
-        },
-        "trajectory": {
-            "slope_per_day": number_or_none(slope),
-            "acceleration": number_or_none(picture[PICTURE_ACCELERATION]),
-            "expected_crossing": expected_crossing(model, health, slope, at_ms),
-        },
-    }
-
-
-def expected_crossing(model: Model, health: float, slope: float, at_ms: int) -> dict[str, str] | None:
-    """Return when a falling health meets the next band below, as a range; None where it does not fall."""
-    for band in reversed(model.bands):
-        if health >= band.enter_below:
-            days = days_to_cross(health, band.enter_below, slope)
-            if math.isnan(days):
-                return None
-            at, earliest, latest = (
-                rfc3339(at_ms + round(days * scale * DAY_MS)) for scale in (1, 1 / (1 + ETA_SPREAD), 1 + ETA_SPREAD)
-            )
-            return {"band": band.name, "at": at, "earliest": earliest, "latest": latest}
-    return None
-
-
-def _reasons(teller: Teller, picture: Sequence[float], before_days: int) -> dict[str, Any]:
-    seen = teller.picture(picture)
-    before = picture[-len(seen.contributions) :]
-    moved = teller.wording.moved(seen, before, before_days) if before_days else []
-    return {"reasons": reasons_as_json(teller.wording.main(seen)), "why_it_moved": reasons_as_json(moved)}
-
-
-def next_step(model: Model, rule: RuleName, profile: Mapping[str, str], at_ms: int) -> dict[str, Any] | None:
-    """Return what a person should do: the rule's playbook with its owner by name and when it is due."""
-    if rule.playbook is None:
-        return None
-    playbook = model.playbook(rule.playbook)
+def next_step(model: Model, name: str, profile: Mapping[str, Any], at_ms: int, identity: str) -> dict[str, Any]:
+    """Return what a person should do: a playbook, whose it is (as assigned last, else its own), due when, done what."""
+    playbook = model.playbook(name)
     owner = profile.get("owner", model.owner) if playbook.owner == "account_owner" else playbook.owner
     return {
         "playbook": playbook.name,
         "goal": playbook.goal,
         "steps": list(playbook.steps),
-        "owner": owner,
+        "owner": owner_of(profile, identity) or owner,
         "due_at": rfc3339(at_ms + playbook.due_ms),
+        **({"done": done} if (done := steps_done(profile, identity)) else {}),
     }

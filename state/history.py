@@ -7,12 +7,13 @@ history, and alerts, dead letters and snapshots are taken as values instead of b
 from typing import Any
 
 import numpy as np
+import orjson
 
 from scoring.compile import Compiled
 from state.flush import Message
 from state.layout import AS_OF, CLOSED, NO_VALUE
 from state.partition import Partition
-from state.work import MOVE_AT, MOVE_SEQUENCE
+from state.work import MOVE_AT, MOVE_ROW, MOVE_SEQUENCE
 
 
 class HistoryPartition(Partition):
@@ -44,10 +45,11 @@ class HistoryPartition(Partition):
     def take_alerts(self) -> list[Message]:
         """Return the alerts since the last call, by instant, account and sequence; the next ones carry the next number."""
         self.sequence += 1
-        names = self.store.names
-        self._moves.sort(key=lambda line: (line[0][MOVE_AT], names[line[0][0]], line[0][MOVE_SEQUENCE]))
-        alerts = [self._outflow.alert(move, picture, self.sequence) for move, picture in self._moves]
-        self._moves, self._runs, self._rerouted, self.dirty = [], [], [], False
+        moves, _ = self._outflow.moves()
+        names = np.array([self.store.names[row] for row in moves[:, MOVE_ROW].tolist()], object)
+        order = np.lexsort((moves[:, MOVE_SEQUENCE], names, moves[:, MOVE_AT]))
+        alerts = self._outflow.alerts(self.sequence, order)
+        self._runs, self._rerouted, self.dirty = [], [], False
         self._duplicates.take_records()
         return alerts
 
@@ -60,4 +62,5 @@ class HistoryPartition(Partition):
         """Return the snapshot of every account that is not closed, as of the clock, in the order of first events."""
         ints = self.store.rows.ints[: len(self.store)]
         chosen = np.flatnonzero((ints[:, CLOSED] == 0) & (ints[:, AS_OF] != NO_VALUE))
-        return [snapshot for _, snapshot in self._outflow.pictures(chosen, self.clock_ms, self.sequence)]
+        messages = self._outflow.snapshots(chosen, self.clock_ms, self.sequence)
+        return [orjson.loads(message.value) for message in messages if message.value is not None]

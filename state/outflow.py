@@ -1,20 +1,18 @@
 """What a partition tells the world in a flush: alerts from the kernel's moves, snapshots of rows that have news."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scoring.compile import Compiled
-from state.alerts import Origin, alert_message
+from state.alerts import Alerts, Origin
 from state.flush import Message
 from state.layout import AS_OF, CLOSED, SNAPSHOT
-from state.score import score_many
-from state.snapshots import snapshot_message, snapshot_of
+from state.snapshots import Snapshots
 from state.store import AccountStore
 from state.telling import Teller
-from state.work import MOVE_ROW
+from state.work import COUNT_MOVES, Work
 
 
 class Outflow:
@@ -28,47 +26,71 @@ class Outflow:
         Where alerts say they come from.
     store
         The accounts.
-    plan, work
-        Handles of the plan and the scratch room.
-    picture_width
-        Columns of `Work.pictures`.
+    plan
+        Handle of the plan.
+    scratch, work
+        The scratch room in which the kernel leaves its moves, and its handle.
     """
 
     def __init__(
-        self, compiled: Compiled, origin: Origin, store: AccountStore, plan: Any, work: Any, picture_width: int
+        self, compiled: Compiled, origin: Origin, store: AccountStore, plan: Any, scratch: Work, work: Any
     ) -> None:
-        self._teller = Teller(compiled)
-        self._origin = origin
+        teller = Teller(compiled)
         self._store = store
-        self._plan = plan
-        self._work = work
-        self._width = picture_width
+        self._scratch = scratch
+        self._snapshots = Snapshots(compiled.model, teller, store, plan, work)
+        self._alerts = Alerts(compiled, teller, origin, store, plan, work)
+        self._moves: list[NDArray[np.int64]] = []
+        self._pictures: list[NDArray[np.float64]] = []
 
-    def alert(self, move: list[int], picture: list[float], sequence: int) -> Message:
-        """Return the record of one announced move, in the flush of that number."""
-        row = move[MOVE_ROW]
-        account, profile = self._store.names[row], self._store.profile(row)
-        return alert_message(self._teller, self._origin, account, profile, move, picture, sequence)
+    @property
+    def has_moves(self) -> bool:
+        """Whether moves were taken that no alert tells of yet."""
+        return bool(self._moves)
 
-    def snapshots(self, clock_ms: int, sequence: int) -> list[Message]:
-        """Return the records of the rows that have news, as of the clock; the news counts as told."""
+    def take_moves(self) -> None:
+        """Take the kernel's moves away, so that it has room again."""
+        counts = self._scratch.counts
+        count = int(counts[COUNT_MOVES])
+        if count:
+            self._moves.append(self._scratch.moves[:count].copy())
+            self._pictures.append(self._scratch.pictures[:count].copy())
+            counts[COUNT_MOVES] = 0
+
+    def moves(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the moves taken since the last alerts, in order, and the picture beside each."""
+        if not self._moves:
+            return self._scratch.moves[:0], self._scratch.pictures[:0]
+        return np.concatenate(self._moves), np.concatenate(self._pictures)
+
+    def alerts(self, sequence: int, order: NDArray[np.intp] | None = None) -> list[Message]:
+        """Return the records of all moves taken, in the flush of that number; they count as told.
+
+        Parameters
+        ----------
+        order
+            Places of the moves in the order in which to tell them; None = as they came.
+        """
+        moves, pictures = self.moves()
+        self._moves, self._pictures = [], []
+        if order is not None:
+            moves, pictures = moves[order], pictures[order]
+        return self._alerts.messages(moves, pictures, sequence)
+
+    def news(self, clock_ms: int, sequence: int) -> list[Message]:
+        """Return the snapshots of the rows that have news, as of the clock, closed accounts' tombstones first."""
         rows = self._store.rows
         chosen = np.flatnonzero(rows.dirty[: len(self._store)] & SNAPSHOT)
         if not chosen.size:
             return []
         rows.dirty[chosen] &= ~np.uint8(SNAPSHOT)
-        closed = chosen[rows.ints[chosen, CLOSED] != 0].tolist()
-        tombstones = [Message(self._store.names[row].encode(), None, (), int(rows.ints[row, AS_OF])) for row in closed]
-        pictures = self.pictures(chosen[rows.ints[chosen, CLOSED] == 0], clock_ms, sequence)
-        return tombstones + [snapshot_message(snapshot, at_ms) for at_ms, snapshot in pictures]
+        is_closed = rows.ints[chosen, CLOSED] != 0
+        tombstones = [
+            Message(self._store.names[row].encode(), None, (), int(rows.ints[row, AS_OF]))
+            for row in chosen[is_closed].tolist()
+        ]
+        return tombstones + self.snapshots(chosen[~is_closed], clock_ms, sequence)
 
-    def pictures(self, chosen: NDArray[np.int64], clock_ms: int, sequence: int) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Score rows as of the clock or their own later time; yield that time and the snapshot of each."""
-        store = self._store
-        pictures = np.empty((chosen.size, self._width))
-        at = np.empty(chosen.size, np.int64)
-        score_many(self._plan, store.handle, self._work, chosen, clock_ms, pictures, at)
-        lines = zip(chosen.tolist(), store.rows.ints[chosen].tolist(), pictures.tolist(), at.tolist(), strict=True)
-        for row, ints, picture, at_ms in lines:
-            account, profile = store.names[row], store.profile(row)
-            yield at_ms, snapshot_of(self._teller, account, profile, ints, picture, at_ms, sequence)
+    def snapshots(self, chosen: NDArray[np.int64], clock_ms: int, sequence: int) -> list[Message]:
+        """Return the snapshots of rows as of the clock or their own later time."""
+        return self._snapshots.messages(chosen, clock_ms, sequence)

@@ -47,9 +47,11 @@ from state.outflow import Outflow
 from state.record import Record
 from state.rejections import Rejection, RejectionCode
 from state.store import AccountStore
-from state.work import COUNT_MOVES, make_work
+from state.work import make_work
 
 SKEW_MS = 600_000
+MOVE_LINES = 4_096
+"""Moves the kernel has room for before they are taken away; few show in no result."""
 SPARSE_TOPICS = frozenset(("accounts", "outcomes", "commands"))
 TICKS = "ticks"
 REROUTED = "rerouted"
@@ -71,6 +73,8 @@ class Partition:
         How far an event may lie after its record's timestamp, ≥ 0, milliseconds.
     duplicates
         What is remembered of ids; given in tests to make it forget sooner.
+    move_lines
+        How many moves the kernel has room for.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class Partition:
         app_id: str = "bellwether",
         skew_ms: int = SKEW_MS,
         duplicates: Duplicates | None = None,
+        move_lines: int = MOVE_LINES,
     ) -> None:
         self.number = number
         self.compiled = compiled
@@ -89,7 +94,7 @@ class Partition:
         plan = placed(compiled.plan, self.layout)
         self.plan = handle(plan)
         self.store = AccountStore(self.layout)
-        self.scratch = make_work(plan, self.layout)
+        self.scratch = make_work(plan, self.layout, move_lines)
         self.work = handle(self.scratch)
         self.positions: dict[str, int] = {}
         self.clock_ms = NO_VALUE
@@ -98,13 +103,11 @@ class Partition:
         self.counts: dict[tuple[str, str], int] = {}
         """(topic, result) → records so far; results are those of the metric bellwether_events_total."""
         self._row_records = RowRecords(self.store, self.plan)
-        self._outflow = Outflow(
-            compiled, Origin(app_id, number), self.store, self.plan, self.work, self.scratch.pictures.shape[1]
-        )
+        origin = Origin(app_id, number)
+        self._outflow = Outflow(compiled, origin, self.store, self.plan, self.scratch, self.work)
         self._intake = Intake(number, partition_count, compiled, self.store, skew_ms)
         self._duplicates = duplicates or Duplicates()
         self._runs: list[tuple[str, int, int]] = []
-        self._moves: list[tuple[list[int], list[float]]] = []
         self._dead_letters: list[Message] = []
         self._stretch = [0, 0]  # records and dead letters of the present thousand
         self._refused_per_thousand = 0
@@ -116,7 +119,7 @@ class Partition:
     @property
     def urgent(self) -> bool:
         """Whether an alert waits."""
-        return bool(self._moves)
+        return self._outflow.has_moves
 
     def apply(self, topic: str, records: Sequence[Record]) -> None:
         """Apply records of one topic in order: `apply_runs` of a single run."""
@@ -162,7 +165,7 @@ class Partition:
         last = min(first + max_rows, len(self.store))
         while first < last:
             first = sweep(self.plan, self.store.handle, self.work, first, last, self.clock_ms)
-            self._drain()
+            self._outflow.take_moves()
         self._sweep_from = None if last == len(self.store) else last
         return self._sweep_from is None
 
@@ -236,7 +239,7 @@ class Partition:
         done = 0
         while True:
             done = apply_events(self.plan, self.store.handle, self.work, events, outcome, done, self.clock_ms)
-            self._drain()
+            self._outflow.take_moves()
             if done == events.row.size:
                 break
         self._count_outcomes(events.topic, outcome)
@@ -275,7 +278,7 @@ class Partition:
         row, topic = self.store.number(account), INPUT_TOPICS.index(part.topic)
         while True:
             result = begin(self.plan, self.store.handle, self.work, row, topic, record.offset, at_ms, self.clock_ms)
-            self._drain()
+            self._outflow.take_moves()
             if result != NO_ROOM:
                 break
         if result == EXPIRED:
@@ -285,7 +288,7 @@ class Partition:
         self._count(part.topic, RESULT_NAMES[result], 1)
         if result == APPLIED:
             self._change(part.contract, row, event)
-            self._drain()
+            self._outflow.take_moves()
 
     def _change(self, contract: str, row: int, event: Any) -> None:
         """Let one account, outcome or command event change its row, and score it."""
@@ -348,14 +351,6 @@ class Partition:
         if number:
             self.counts[topic, result] = self.counts.get((topic, result), 0) + number
 
-    def _drain(self) -> None:
-        """Take the kernel's moves away, so that it has room again."""
-        count = int(self.scratch.counts[COUNT_MOVES])
-        if count:
-            moves = self.scratch.moves[:count].tolist()
-            self._moves += zip(moves, self.scratch.pictures[:count].tolist(), strict=True)
-            self.scratch.counts[COUNT_MOVES] = 0
-
     def take_flush(self) -> Flush | None:
         """Return everything since the last flush, encoded; None when nothing was applied."""
         if not self.dirty:
@@ -363,7 +358,7 @@ class Partition:
         assert self._sweep_from is None, "a sweep is pending"
         self.sequence += 1
         clock = self.clock_ms
-        scores = self._outflow.snapshots(clock, self.sequence)
+        scores = self._outflow.news(clock, self.sequence)
         changelog = self._row_records.encode(clock)
         for parity, block, value in self._duplicates.take_records():
             changelog.append(Message(IDS + bytes([parity]) + block.to_bytes(2, "big"), value))
@@ -375,13 +370,13 @@ class Partition:
             offsets=dict(self.positions),
             changelog=changelog,
             scores=scores,
-            alerts=[self._outflow.alert(move, picture, self.sequence) for move, picture in self._moves],
+            alerts=self._outflow.alerts(self.sequence),
             dead_letters=self._dead_letters,
             rerouted=self._rerouted,
             refused_per_thousand=self._refused_per_thousand,
         )
         self._refused_per_thousand = 0
-        self._runs, self._moves, self._dead_letters, self._rerouted = [], [], [], []
+        self._runs, self._dead_letters, self._rerouted = [], [], []
         self.dirty = False
         return flush
 
@@ -431,7 +426,7 @@ class Partition:
             self._sweep_from = 0
             self.sweep(max(count, 1))
         # What the way to the clock brought up was announced and written before the restart.
-        assert not self._moves, "a restored row moved on its way to the clock"
+        assert not self._outflow.has_moves, "a restored row moved on its way to the clock"
         rows.dirty[:count] = 0
 
     def row_bytes(self, account: str) -> bytes:

@@ -1,75 +1,96 @@
 """Score records from rows: the latest picture of an account, for the `scores` topic."""
 
-import math
-from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
+from scoring.model import Model
+from state.deeds import Deed
 from state.flush import Message
-from state.layout import AMOUNT_UNIT, ARR, BAND, INPUT_TOPICS, NO_VALUE, POSITIONS, RENEWAL_AT, ROW_TOPICS
-from state.moments import rfc3339
-from state.telling import Teller, number_or_none, reasons_as_json
-from state.work import (
-    PICTURE_COVERAGE,
-    PICTURE_EXPANSION,
-    PICTURE_HEALTH,
-    PICTURE_RISK,
-    PICTURE_SLOPE,
-)
+from state.store import AccountStore
+from state.telling import Teller, tell_rows
 
 
-def snapshot_of(
-    teller: Teller,
-    account: str,
-    profile: Mapping[str, str],
-    row: Sequence[int],
-    picture: Sequence[float],
-    at_ms: int,
-    sequence: int,
-) -> dict[str, Any]:
-    """Return the snapshot of one account in the form of the contract.
+class Shown(msgspec.Struct, omit_defaults=True):
+    """What people entered and a snapshot shows."""
+
+    name: str | None = None
+    owner: str | None = None
+    segment: str | None = None
+    deeds: list[Deed] = []
+
+
+class Snapshots:
+    """Builds the snapshots of one partition.
 
     Parameters
     ----------
+    model
+        The model that scores.
     teller
-        Of the model.
-    account, profile
-        Its id and descriptive attributes.
-    row
-        Its line of `ints`, as a list.
-    picture
-        Its score at `at_ms`, laid out as in `Work.pictures` without the contributions before.
-    sequence
-        Number of the flush (or step of a replay) that carries the snapshot.
+        Of that model.
+    store
+        The accounts.
+    plan, work
+        Handles of the plan and the scratch room.
     """
-    risk = picture[PICTURE_RISK]
-    positions = zip(INPUT_TOPICS[:ROW_TOPICS], row[POSITIONS : POSITIONS + ROW_TOPICS], strict=True)
-    snapshot: dict[str, Any] = {
-        "account_id": account,
-        "at": rfc3339(at_ms),
-        "health": number_or_none(picture[PICTURE_HEALTH]),
-        "band": teller.bands[row[BAND]],
-        "risk": number_or_none(risk),
-        "expansion": number_or_none(picture[PICTURE_EXPANSION]),
-        "value": None,
-        "coverage": number_or_none(picture[PICTURE_COVERAGE]),
-        "slope_per_day": number_or_none(picture[PICTURE_SLOPE]),
-        "sequence": sequence,
-        "model": teller.model,
-        "reasons": reasons_as_json(teller.wording.main(teller.picture(picture))),
-        "positions": {topic: offset for topic, offset in positions if offset >= 0},
-    }
-    if row[ARR] != NO_VALUE:
-        snapshot["value"] = row[ARR] / AMOUNT_UNIT
-        if not math.isnan(risk):
-            snapshot["value_at_risk"] = round(risk * row[ARR] / AMOUNT_UNIT, 2)
-    if row[RENEWAL_AT] != NO_VALUE:
-        snapshot["renewal_at"] = rfc3339(row[RENEWAL_AT])
-    snapshot.update({name: profile[name] for name in ("name", "owner", "segment") if name in profile})
-    return snapshot
 
+    def __init__(self, model: Model, teller: Teller, store: AccountStore, plan: Any, work: Any) -> None:
+        self._teller = teller
+        self._store = store
+        self._plan = plan
+        self._work = work
+        self._profiles = msgspec.json.Decoder(Shown)
+        named = {"name": model.name, "version": model.version, "fingerprint": model.fingerprint}
+        self._model = b',"model":' + orjson.dumps(named)
 
-def snapshot_message(snapshot: Mapping[str, Any], at_ms: int) -> Message:
-    """Return the record of a snapshot."""
-    return Message(str(snapshot["account_id"]).encode(), orjson.dumps(snapshot), (), at_ms)
+    def messages(self, chosen: NDArray[np.int64], clock_ms: int, sequence: int) -> list[Message]:
+        """Return the records of rows as of the clock or their own later time.
+
+        Parameters
+        ----------
+        chosen
+            Row numbers.
+        clock_ms
+            The partition's clock, or NO_VALUE.
+        sequence
+            Number of the flush (or step of a replay) that carries them.
+        """
+        teller, store = self._teller, self._store
+        ends, at = np.empty(chosen.size, np.int64), np.empty(chosen.size, np.int64)
+        messages: list[Message] = []
+        done = 0
+        while done < chosen.size:
+            first = done
+            done = tell_rows(
+                self._plan,
+                store.handle,
+                self._work,
+                teller.words,
+                chosen,
+                first,
+                clock_ms,
+                sequence,
+                teller.room,
+                teller.buffer,
+                ends,
+                at,
+            )
+            data = teller.buffer[: ends[done - 1]].tobytes()
+            start = 0
+            lines = zip(chosen[first:done].tolist(), ends[first:done].tolist(), at[first:done].tolist(), strict=True)
+            for row, end, at_ms in lines:
+                account = store.names[row]
+                head = b'{"account_id":' + orjson.dumps(account) + b","
+                messages.append(Message(account.encode(), head + data[start:end] + self._tail(row), (), at_ms))
+                start = end
+        return messages
+
+    def _tail(self, row: int) -> bytes:
+        """Return the members that people entered, and the end of the object."""
+        profile = self._store.profiles.get(row)
+        shown = b"" if profile is None else msgspec.json.encode(self._profiles.decode(profile))[1:-1]
+        return self._model + b"," + shown + b"}" if shown else self._model + b"}"

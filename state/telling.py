@@ -1,19 +1,66 @@
-"""What every alert and snapshot of one model needs to be told: prepared once, because records are many."""
+"""What is told of an account, as JSON: the members of score and alert records that follow from a row or a move.
+
+Written by compiled code into a buffer, many records a call; `state.snapshots` and `state.alerts` put the account's name
+and what a person entered around them.
+"""
 
 import math
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-from scoring.bands import INSUFFICIENT
+import numpy as np
+from numpy.typing import NDArray
+
+from scoring.arrays import Floats, Ints
 from scoring.compile import Compiled
-from scoring.reasons import Picture, Reason, Wording
-from state.work import PICTURE_FIXED, PICTURE_HEALTH
+from scoring.jit import entry, handle, part
+from scoring.pen import Bytes, put_number, put_text, put_time, put_units, put_whole, units_of
+from scoring.plan import Plan
+from scoring.reasons import LIMIT, Words, put_phrase, put_reasons, room_of, words_of
+from scoring.trajectory import days_to_cross
+from state.layout import (
+    AMOUNT_UNIT,
+    ARR,
+    AS_OF,
+    BAND,
+    CLOSED,
+    DAY_MS,
+    INPUT_TOPICS,
+    NO_VALUE,
+    POSITIONS,
+    RENEWAL_AT,
+    ROW_TOPICS,
+)
+from state.rows import Rows
+from state.score import score_at
+from state.work import (
+    MOVE_AT,
+    MOVE_BEFORE_DAYS,
+    MOVE_EPISODE,
+    MOVE_FROM_BAND,
+    MOVE_POSITIONS,
+    MOVE_SEQUENCE,
+    MOVE_TO_BAND,
+    PICTURE_ACCELERATION,
+    PICTURE_COVERAGE,
+    PICTURE_EXPANSION,
+    PICTURE_FIXED,
+    PICTURE_HEALTH,
+    PICTURE_RISK,
+    PICTURE_SLOPE,
+    Work,
+)
 
 INSUFFICIENT_DATA: Final = "insufficient_data"
+ETA_SPREAD: Final = 0.5
+"""The crossing is given as a range: the same fall half as fast again, and a third slower."""
+BUFFER_BYTES: Final = 1 << 18
+"""About what fits a core's own cache beside the rows; a call fills it with hundreds of records."""
+FIXED_BYTES: Final = 1_500
+"""Room for everything but reasons and band names."""
 
 
 class Teller:
-    """Puts one model's numbers into the words and names of the contract.
+    """Phrases of one model, ready for the kernel.
 
     Parameters
     ----------
@@ -22,39 +69,218 @@ class Teller:
 
     Attributes
     ----------
-    wording : Wording
-        Words reasons.
-    model : dict
-        Name, version and fingerprint.
-    bands : dict
-        Band number, INSUFFICIENT included → name.
+    words
+        Handle of the phrases: phrase 0 is `INSUFFICIENT_DATA`, then the bands, then the topics a row has positions of.
+    room : int
+        Bytes that the members of one record take at most.
+    buffer
+        uint8, where the kernel writes: room for at least one record.
     """
 
     def __init__(self, compiled: Compiled) -> None:
-        self.compiled = compiled
-        model = compiled.model
-        self.wording = Wording(model)
-        self.model = {"name": model.name, "version": model.version, "fingerprint": model.fingerprint}
-        self.bands = {INSUFFICIENT: INSUFFICIENT_DATA, **dict(enumerate(model.band_names))}
-        self._subscores = PICTURE_FIXED + len(compiled.values)
-        self._contributions = self._subscores + len(model.inputs)
-        self._end = self._contributions + len(model.inputs) + 2
-
-    def picture(self, line: Sequence[float]) -> Picture:
-        """Return a kernel's picture as a value that reasons are read off."""
-        return Picture(
-            health=line[PICTURE_HEALTH],
-            values=tuple(line[PICTURE_FIXED : self._subscores]),
-            subscores=tuple(line[self._subscores : self._contributions]),
-            contributions=tuple(line[self._contributions : self._end]),
-        )
+        bands = compiled.model.band_names
+        words = words_of(compiled.model, [INSUFFICIENT_DATA, *bands, *INPUT_TOPICS[:ROW_TOPICS]])
+        self.words = handle(words)
+        self.room = FIXED_BYTES + 2 * (LIMIT + 1) * room_of(words)
+        self.buffer = np.empty(BUFFER_BYTES + self.room, np.uint8)
 
 
-def number_or_none(number: float) -> float | None:
-    """Return a number to six decimals, None for NaN."""
-    return None if math.isnan(number) else round(number, 6)
+@part
+def put_quoted(words: Words, buffer: Bytes, place: int, phrase: int) -> int:
+    """Write a phrase as a JSON string."""
+    place = put_text(buffer, place, b'"')
+    return put_text(buffer, put_phrase(words, buffer, place, phrase), b'"')
 
 
-def reasons_as_json(reasons: Sequence[Reason]) -> list[dict[str, Any]]:
-    """Return reasons in the form of the contract."""
-    return [{"code": code, "text": text, "contribution": round(points, 6)} for code, text, points in reasons]
+@part
+def put_positions(plan: Plan, words: Words, buffer: Bytes, place: int, positions: Ints) -> int:
+    """Write input topic → offset of the account's last event there, of the topics it ever sent on."""
+    first = plan.enter_below.size + 2
+    place = put_text(buffer, place, b'"positions":{')
+    count = 0
+    for topic in range(ROW_TOPICS):
+        if positions[topic] >= 0:
+            if count > 0:
+                place = put_text(buffer, place, b",")
+            place = put_quoted(words, buffer, place, first + topic)
+            place = put_whole(buffer, put_text(buffer, place, b":"), positions[topic])
+            count += 1
+    return put_text(buffer, place, b"}")
+
+
+@part
+def put_scores(buffer: Bytes, place: int, picture: Floats) -> int:
+    """Write the members that snapshots and alerts share."""
+    place = put_number(buffer, put_text(buffer, place, b'"health":'), picture[PICTURE_HEALTH])
+    place = put_number(buffer, put_text(buffer, place, b',"risk":'), picture[PICTURE_RISK])
+    place = put_number(buffer, put_text(buffer, place, b',"expansion":'), picture[PICTURE_EXPANSION])
+    return put_number(buffer, put_text(buffer, place, b',"coverage":'), picture[PICTURE_COVERAGE])
+
+
+@part
+def put_why(
+    words: Words, buffer: Bytes, place: int, health: float, values: Floats, contributions: Floats, none: Floats
+) -> int:
+    """Write the reasons of a score; `none` are contributions of 0."""
+    place = put_text(buffer, place, b',"reasons":')
+    if math.isnan(health):
+        place = put_text(buffer, place, b'[{"code":"INSUFFICIENT_DATA","text":"too little is known of this account ')
+        return put_text(buffer, place, b'to score it","contribution":0.0}]')
+    return put_reasons(words, buffer, place, values, contributions, none, 0)
+
+
+@part
+def put_snapshot(
+    plan: Plan, rows: Rows, work: Work, words: Words, row: int, at_ms: int, sequence: int, buffer: Bytes, place: int
+) -> int:
+    """Write the members of a snapshot of the score in `work`."""
+    place = put_time(buffer, put_text(buffer, place, b'"at":"'), at_ms)
+    place = put_scores(buffer, put_text(buffer, place, b'",'), work.score)
+    place = put_text(buffer, place, b',"band":')
+    place = put_quoted(words, buffer, place, rows.ints[row, BAND] + 1)
+    place = put_number(buffer, put_text(buffer, place, b',"slope_per_day":'), work.score[PICTURE_SLOPE])
+    place = put_text(buffer, place, b',"value":')
+    yearly = rows.ints[row, ARR]
+    if yearly == NO_VALUE:
+        place = put_text(buffer, place, b"null")
+    else:
+        place = put_units(buffer, place, yearly, 4)
+        risk = work.score[PICTURE_RISK]
+        if not math.isnan(risk):
+            place = put_text(buffer, place, b',"value_at_risk":')
+            place = put_units(buffer, place, units_of(risk * yearly / AMOUNT_UNIT, 1e2), 2)
+    if rows.ints[row, RENEWAL_AT] != NO_VALUE:
+        place = put_time(buffer, put_text(buffer, place, b',"renewal_at":"'), rows.ints[row, RENEWAL_AT])
+        place = put_text(buffer, place, b'"')
+    place = put_whole(buffer, put_text(buffer, place, b',"sequence":'), sequence)
+    place = put_why(words, buffer, place, work.score[PICTURE_HEALTH], work.values, work.contributions, work.nothing)
+    place = put_text(buffer, place, b",")
+    return put_positions(plan, words, buffer, place, rows.ints[row, POSITIONS : POSITIONS + ROW_TOPICS])
+
+
+@entry
+def tell_rows(
+    plan: Plan,
+    rows: Rows,
+    work: Work,
+    words: Words,
+    chosen: NDArray[np.int64],
+    first: int,
+    clock_ms: int,
+    sequence: int,
+    room: int,
+    buffer: Bytes,
+    ends: NDArray[np.int64],
+    at: NDArray[np.int64],
+) -> int:
+    """Score rows as of the clock or their own later time and write their snapshots while the buffer has room.
+
+    Changes no row.
+
+    Parameters
+    ----------
+    chosen : int64 array, row numbers
+    first : int, where in `chosen` to start
+    sequence : int, number of the flush, or step of a replay, that carries the snapshots
+    room : int, `Teller.room`; the buffer has at least that many bytes
+    ends : int64 array [row of `chosen`], written: where its members end
+    at : int64 array [row of `chosen`], written: the as-of time, ms
+
+    Returns
+    -------
+    int
+        How many of `chosen` are done.
+    """
+    place = 0
+    for k in range(first, chosen.size):
+        if place + room > buffer.size:
+            return k
+        row = chosen[k]
+        as_of = rows.ints[row, AS_OF]
+        if rows.ints[row, CLOSED] == 0:
+            as_of = max(as_of, clock_ms)
+        at[k] = as_of
+        score_at(plan, rows, work, row, as_of)
+        place = put_snapshot(plan, rows, work, words, row, as_of, sequence, buffer, place)
+        ends[k] = place
+    return chosen.size
+
+
+@part
+def put_crossing(plan: Plan, words: Words, buffer: Bytes, place: int, health: float, slope: float, at_ms: int) -> int:
+    """Write when a falling health meets the next band below, as a range; null where it does not fall."""
+    for band in range(plan.enter_below.size - 1, -1, -1):
+        if health >= plan.enter_below[band]:
+            days = days_to_cross(health, plan.enter_below[band], slope)
+            if math.isnan(days):
+                break
+            span = days * DAY_MS
+            place = put_quoted(words, buffer, put_text(buffer, place, b'{"band":'), band + 1)
+            place = put_time(buffer, put_text(buffer, place, b',"at":"'), at_ms + np.int64(span + 0.5))
+            earliest = at_ms + np.int64(span / (1.0 + ETA_SPREAD) + 0.5)
+            place = put_time(buffer, put_text(buffer, place, b'","earliest":"'), earliest)
+            latest = at_ms + np.int64(span * (1.0 + ETA_SPREAD) + 0.5)
+            place = put_time(buffer, put_text(buffer, place, b'","latest":"'), latest)
+            return put_text(buffer, place, b'"}')
+    return put_text(buffer, place, b"null")
+
+
+@part
+def put_move(plan: Plan, words: Words, move: Ints, picture: Floats, none: Floats, buffer: Bytes, place: int) -> int:
+    """Write the members of an alert that follow from its move and the picture beside it."""
+    place = put_time(buffer, put_text(buffer, place, b'"occurred_at":"'), move[MOVE_AT])
+    place = put_whole(buffer, put_text(buffer, place, b'","sequence":'), move[MOVE_SEQUENCE])
+    place = put_whole(buffer, put_text(buffer, place, b',"episode":'), move[MOVE_EPISODE])
+    place = put_quoted(words, buffer, put_text(buffer, place, b',"from_band":'), move[MOVE_FROM_BAND] + 1)
+    place = put_quoted(words, buffer, put_text(buffer, place, b',"to_band":'), move[MOVE_TO_BAND] + 1)
+    place = put_scores(buffer, put_text(buffer, place, b',"scores":{'), picture)
+    health = picture[PICTURE_HEALTH]
+    slope = picture[PICTURE_SLOPE]
+    place = put_number(buffer, put_text(buffer, place, b'},"trajectory":{"slope_per_day":'), slope)
+    place = put_number(buffer, put_text(buffer, place, b',"acceleration":'), picture[PICTURE_ACCELERATION])
+    place = put_text(buffer, place, b',"expected_crossing":')
+    place = put_crossing(plan, words, buffer, place, health, slope, move[MOVE_AT])
+    place = put_text(buffer, place, b"}")
+    start = PICTURE_FIXED + plan.values.shape[0] + plan.inputs.shape[0]
+    width = plan.inputs.shape[0] + 2
+    values = picture[PICTURE_FIXED:]
+    contributions = picture[start : start + width]
+    place = put_why(words, buffer, place, health, values, contributions, none)
+    place = put_text(buffer, place, b',"why_it_moved":')
+    days = move[MOVE_BEFORE_DAYS]
+    if days == 0 or math.isnan(health):
+        place = put_text(buffer, place, b"[]")
+    else:
+        before = picture[start + width : start + 2 * width]
+        place = put_reasons(words, buffer, place, values, contributions, before, days)
+    place = put_text(buffer, place, b",")
+    return put_positions(plan, words, buffer, place, move[MOVE_POSITIONS : MOVE_POSITIONS + ROW_TOPICS])
+
+
+@entry
+def tell_moves(
+    plan: Plan,
+    work: Work,
+    words: Words,
+    moves: NDArray[np.int64],
+    pictures: NDArray[np.float64],
+    first: int,
+    room: int,
+    buffer: Bytes,
+    ends: NDArray[np.int64],
+) -> int:
+    """Write the members of alerts from number `first` on while the buffer has room; return how many are done.
+
+    Parameters
+    ----------
+    moves, pictures : lines of `Work.moves` and `Work.pictures`
+    room : int, `Teller.room`; the buffer has at least that many bytes
+    ends : int64 array [move], written: where its members end
+    """
+    place = 0
+    for k in range(first, moves.shape[0]):
+        if place + room > buffer.size:
+            return k
+        place = put_move(plan, words, moves[k], pictures[k], work.nothing, buffer, place)
+        ends[k] = place
+    return moves.shape[0]

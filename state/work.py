@@ -52,13 +52,14 @@ class Work(NamedTuple):
     ``values[value]``, ``subscores[input]``, ``contributions[input, then missing data, then override and clamp]``,
     ``variables[variable]``; ``score[PICTURE_*]``; ``stack`` of the rule machine;
     ``moves[line, MOVE_*]`` and ``pictures[line, …]``, the first ``counts[COUNT_MOVES]`` lines in use;
-    ``expired[event]`` 1 where an event of the chunk lies too far in the past.
+    ``nothing[contribution]`` zeros, the contributions of a healthy account.
     """
 
     values: NDArray[np.float64]
     subscores: NDArray[np.float64]
     weights: NDArray[np.float64]
     contributions: NDArray[np.float64]
+    nothing: NDArray[np.float64]
     variables: NDArray[np.float64]
     score: NDArray[np.float64]
     stack: NDArray[np.float64]
@@ -68,8 +69,9 @@ class Work(NamedTuple):
     counts: NDArray[np.int64]
 
 
-def make_work(plan: Plan, layout: Layout, lines: int = 4096) -> Work:
-    """Return empty scratch for a model; `lines` moves fit before the caller must take them away."""
+def make_work(plan: Plan, layout: Layout, lines: int) -> Work:
+    """Return empty scratch for a model; `lines` moves, or a little more, fit before the caller must take them away."""
+    lines = max(lines, 2 * layout.rules + 1)
     values = plan.values.shape[0]
     inputs = layout.inputs
     picture = PICTURE_FIXED + values + inputs + 2 * layout.contributions
@@ -78,6 +80,7 @@ def make_work(plan: Plan, layout: Layout, lines: int = 4096) -> Work:
         subscores=np.zeros(inputs),
         weights=np.zeros(inputs),
         contributions=np.zeros(layout.contributions),
+        nothing=np.zeros(layout.contributions),
         variables=np.full(max(plan.variables.shape[0], 1), np.nan),
         score=np.full(PICTURE_FIXED, np.nan),
         stack=np.zeros(STACK),

@@ -28,11 +28,7 @@ def partition_for(
     model: Model, *, lines: int = 4096, generation: int = 1 << 16, number: int = 0, count: int = 1
 ) -> Partition:
     """Return an empty partition, with room for so many moves and ids."""
-    partition = Partition(number, count, compile_model(model), duplicates=Duplicates(generation))
-    if lines != 4096:
-        partition.scratch = make_work(plan_of(partition), partition.layout, max(lines, 2 * partition.layout.rules + 1))
-        partition.work = handle(partition.scratch)
-    return partition
+    return Partition(number, count, compile_model(model), duplicates=Duplicates(generation), move_lines=lines)
 
 
 def plan_of(partition: Partition) -> Plan:

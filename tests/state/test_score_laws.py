@@ -12,7 +12,6 @@ from scoring.model import Direction
 from scoring.parse import parse
 from scoring.presets import load_model, preset_names
 from state.score import score_many
-from state.telling import Teller
 from state.work import (
     MOVE_BEFORE_DAYS,
     PICTURE_COVERAGE,
@@ -73,15 +72,18 @@ def test_why_it_moved_adds_up_to_the_move(seed):
     for run in cut(Traffic(random, [], ("a", "b")).journal(60), random, 5):
         feed(partition, [run])
     width = len(model.inputs) + 2
-    teller = Teller(partition.compiled)
-    for move, line in partition._moves:
-        picture, before, days = teller.picture(line), line[-width:], move[MOVE_BEFORE_DAYS]
-        if days and not math.isnan(picture.health):
-            reasons = teller.wording.moved(picture, before, days)
-            moved = picture.health - (model.baseline + sum(before))
-            assert abs(sum(reason.contribution for reason in reasons) - moved) < 1e-8
-            assert len(reasons) <= 5
-        assert len(teller.wording.main(picture)) <= 4
+    moves, pictures = partition._outflow.moves()
+    flush = partition.take_flush()
+    assert flush is not None
+    for move, line, alert in zip(moves, pictures, flush.alerts, strict=True):
+        assert alert.value is not None
+        body = json.loads(alert.value)
+        assert len(body["reasons"]) <= 4
+        health, before = line[PICTURE_HEALTH], line[-width:]
+        if move[MOVE_BEFORE_DAYS] and not math.isnan(health):
+            moved = health - (model.baseline + sum(before))
+            assert abs(sum(reason["contribution"] for reason in body["why_it_moved"]) - moved) < 1e-6
+            assert len(body["why_it_moved"]) <= 5
 
 
 @pytest.mark.parametrize(("direction", "ys"), [("up", (0, 30, 100)), ("down", (100, 30, 0))])
