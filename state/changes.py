@@ -57,7 +57,7 @@ Row = Any
 """One line of `ints`: a view of int64."""
 
 
-def set_attributes(row: Row, profile: MutableMapping[str, str], event: Account) -> bool:
+def set_attributes(row: Row, profile: MutableMapping[str, Any], event: Account) -> bool:
     """Take over the stated attributes (absent = unchanged, null = erased); return whether the profile changed."""
     for field, column in NUMBERS.items():
         value = getattr(event, field)
