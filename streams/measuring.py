@@ -294,5 +294,6 @@ def expose(settings: Settings, compiled: Compiled | None) -> Measuring | None:
         return None
     registry = CollectorRegistry()
     measuring = Measuring(registry, settings.clock, compiled)
+    measuring.metrics.set(m.TOPIC_PARTITIONS, settings.partitions)
     serve(settings.metrics_port, registry, measuring)
     return measuring

@@ -110,6 +110,7 @@ ALERTS = _counter("alerts_total", "Alerts committed.", "rule", "state")
 DEAD_LETTERS = _counter("dead_letters_total", "Dead letters committed.", "reason")
 ACCOUNTS = _gauge("accounts", "Accounts in the owned partitions, by band.", "band")
 PARTITIONS = _gauge("partitions", "Owned partitions by state: restoring, serving, or paused by a rebalance.", "state")
+TOPIC_PARTITIONS = _gauge("topic_partitions", "Partitions that every topic has, by the settings.")
 STATE_BYTES = _gauge("state_bytes", "Memory of the owned partitions' rows, spare room included.")
 REBALANCES = _counter("rebalances_total", "Assignments this worker was given.")
 REBALANCE = _histogram(
