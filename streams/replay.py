@@ -79,12 +79,15 @@ class Sinks:
         Takes each line that is no valid event.
     passed
         Told the event time reached, milliseconds UTC, after each stretch.
+    midnight
+        Told each midnight, milliseconds UTC, when time has passed up to it and none of its events is applied.
     """
 
     alert: Callable[[bytes], None] | None = None
     snapshots: Callable[[list[dict[str, Any]]], None] | None = None
     rejected: Callable[[Rejected], None] | None = None
     passed: Callable[[int], None] | None = None
+    midnight: Callable[[int], None] | None = None
 
 
 @dataclass(slots=True)
@@ -108,6 +111,8 @@ class Replay:
         (rule, severity) → alerts that fired.
     start_ms, end_ms
         The midnight before the first event and the full hour after the last, milliseconds UTC.
+    last_ms
+        The last event, milliseconds UTC.
     """
 
     compiled: Compiled
@@ -118,6 +123,7 @@ class Replay:
     alerts: Counter[tuple[str, str]] = field(default_factory=Counter)
     start_ms: int = NO_VALUE
     end_ms: int = NO_VALUE
+    last_ms: int = NO_VALUE
     state: HistoryPartition = field(init=False)
     _midnight_ms: int = NO_VALUE
     _step_ms: int | None = None
@@ -133,7 +139,8 @@ class Replay:
             timed = stretch.times[stretch.times != NO_VALUE]
             if timed.size:
                 self._begin(int(timed[0]))
-                self.end_ms = -(-int(timed[-1]) // HOUR_MS) * HOUR_MS
+                self.last_ms = int(timed[-1])
+                self.end_ms = -(-self.last_ms // HOUR_MS) * HOUR_MS
             self._apply_with_ticks(stretch)
             if self.sinks.passed and self.end_ms != NO_VALUE:
                 self.sinks.passed(self.end_ms)
@@ -204,6 +211,8 @@ class Replay:
         if at_ms == self._midnight_ms:
             self._give_alerts()
             self._midnight_ms += DAY_MS
+            if self.sinks.midnight:
+                self.sinks.midnight(at_ms)
         if at_ms == self._step_ms:
             assert self.every_ms is not None
             self._give_snapshots()

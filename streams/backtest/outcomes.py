@@ -1,0 +1,149 @@
+"""What happened, read ahead of the replay and kept away from it: only the judging of finished rows looks at it.
+
+The kernel meets outcomes where they stand in the history, as it does live; here they are the answers in the back of
+the book.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from state.layout import NO_VALUE
+from state.timestamps import parse_times
+from streams.backtest.question import OUTCOMES, Question, Silence
+from streams.cli.files import EventFile
+from streams.halt import Refusal
+
+LINES_AT_ONCE = 8192
+TIME_BITS = 42
+"""Milliseconds of 139 years; the bits above hold the account's number."""
+MOST_ACCOUNTS = 1 << (62 - TIME_BITS)
+
+Times = NDArray[np.int64]
+
+
+class _Event(msgspec.Struct):
+    account_id: str = ""
+    occurred_at: str = ""
+    event: str = ""
+    outcome: str = ""
+
+
+_DECODER = msgspec.json.Decoder(_Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An outcome: whose, when (milliseconds UTC), and of which kind (`silent` and `returned` are those of a silence)."""
+
+    account: str
+    at_ms: int
+    kind: str
+
+
+@dataclass(slots=True)
+class Answers:
+    """What came of each account.
+
+    Parameters
+    ----------
+    moments
+        Every outcome that bands are looked at before, by time.
+    closed_at
+        Account → its first stated outcome of any kind: rows end there.
+    """
+
+    question: Question
+    moments: list[Moment]
+    closed_at: dict[str, int]
+    _numbers: dict[str, int] = field(default_factory=dict)
+    _keys: Times = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def happened(self, accounts: Sequence[str], at_ms: Times) -> NDArray[np.float64]:
+        """Return 1 where the outcome came within the horizon after an as-of time, else 0."""
+        silence = self.question.outcome
+        until = at_ms + self.question.horizon_ms
+        since = until - silence.duration_ms if isinstance(silence, Silence) else at_ms
+        numbers = np.array([self._numbers.get(account, -1) for account in accounts], np.int64)
+        found = np.searchsorted(self._keys, (numbers << TIME_BITS) + until) - np.searchsorted(
+            self._keys, (numbers << TIME_BITS) + np.maximum(since, 0)
+        )
+        spoke = (found > 0) & (numbers >= 0)
+        return (~spoke if isinstance(silence, Silence) else spoke).astype(np.float64)
+
+    def index(self, accounts: Sequence[str], at_ms: Times) -> None:
+        """Take the instants that `happened` counts: of the outcome, or of what a silence listens for."""
+        for account in accounts:
+            self._numbers.setdefault(account, len(self._numbers))
+        if len(self._numbers) > MOST_ACCOUNTS:
+            raise Refusal(f"expected at most {MOST_ACCOUNTS} accounts with such events, got more — split the folder")
+        numbers = np.array([self._numbers[account] for account in accounts], np.int64)
+        self._keys = np.sort((numbers << TIME_BITS) + at_ms)
+
+    @property
+    def positives(self) -> int:
+        """How many outcomes of the asked kind there are."""
+        kind = "silent" if isinstance(self.question.outcome, Silence) else self.question.outcome
+        return sum(moment.kind == kind for moment in self.moments)
+
+
+def read_answers(files: Sequence[EventFile], question: Question) -> Answers:
+    """Return what happened, from the files of a history. Memory: all outcomes, and every event a silence listens for."""
+    stated = [event for file in files if file.topic == "outcomes" for event in _events(file)]
+    moments = [Moment(account, at_ms, kind) for account, at_ms, _, kind in stated if kind in OUTCOMES]
+    closed_at: dict[str, int] = {}
+    for moment in moments:
+        closed_at[moment.account] = min(moment.at_ms, closed_at.get(moment.account, moment.at_ms))
+    answers = Answers(question, moments, closed_at)
+    if isinstance(question.outcome, Silence):
+        _listen(answers, files, question.outcome)
+    else:
+        chosen = [moment for moment in answers.moments if moment.kind == question.outcome]
+        answers.index([moment.account for moment in chosen], _array([moment.at_ms for moment in chosen]))
+    answers.moments.sort(key=lambda moment: (moment.at_ms, moment.account))
+    return answers
+
+
+def _listen(answers: Answers, files: Sequence[EventFile], silence: Silence) -> None:
+    """Find who spoke when; an account's silence is complete a duration after its last event, if the history goes on."""
+    accounts: list[str] = []
+    times: list[int] = []
+    for file in files:
+        for account, at_ms, event, _ in _events(file) if file.topic == silence.topic else ():
+            if silence.event in ("", event):
+                accounts.append(account)
+                times.append(at_ms)
+    answers.index(accounts, _array(times))
+    last: dict[str, int] = {}
+    for account, at_ms in zip(accounts, times, strict=True):
+        last[account] = max(at_ms, last.get(account, at_ms))
+    end_ms = max(last.values(), default=0)
+    answers.moments = [
+        Moment(account, at_ms + silence.duration_ms, "silent")
+        if at_ms + silence.duration_ms <= end_ms
+        else Moment(account, at_ms, "returned")
+        for account, at_ms in last.items()
+    ]
+
+
+def _events(file: EventFile) -> Iterator[tuple[str, int, str, str]]:
+    """Yield (account, milliseconds UTC, event, outcome); lines that are no events are the replay's to tell of."""
+    lines = file.lines()
+    while block := list(islice(lines, LINES_AT_ONCE)):
+        found = []
+        for _, line in block:
+            try:
+                found.append(_DECODER.decode(line))
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+        for event, at_ms in zip(found, parse_times([event.occurred_at for event in found]).tolist(), strict=True):
+            if at_ms != NO_VALUE and at_ms >= 0 and event.account_id:
+                yield event.account_id, at_ms, event.event, event.outcome
+
+
+def _array(numbers: Sequence[int]) -> Times:
+    return np.array(numbers, np.int64)
