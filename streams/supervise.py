@@ -86,6 +86,8 @@ class Supervisor:
         The processes.
     tell
         Called with a sentence when a child ended.
+    healthy_seconds
+        A child that lived for so long waits the shortest time again when it ends, > 0.
 
     Attributes
     ----------
@@ -97,6 +99,7 @@ class Supervisor:
 
     children: Sequence[Child]
     tell: Callable[[str], None]
+    healthy_seconds: float = HEALTHY_SECONDS
     restarts: int = 0
     _running: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
     _pids: dict[str, int] = field(default_factory=dict)
@@ -147,7 +150,7 @@ class Supervisor:
                 if not self.given_up.done():
                     self.given_up.set_result((child, code))
                 return
-            failures = 1 if time.monotonic() - started >= HEALTHY_SECONDS else failures + 1
+            failures = 1 if time.monotonic() - started >= self.healthy_seconds else failures + 1
             self.tell(
                 f"{child.name}: ended with {describe_code(code)}; starting again in {wait_seconds(failures):.1f} s"
             )

@@ -91,6 +91,7 @@ def settings(node: Node, nodes: list[Node]) -> dict[str, object]:
         # Small: a test session makes hundreds of partitions, and the cleaner's default buffer is a quarter of the heap.
         "log.index.size.max.bytes": 1024 * 1024,
         "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
+        "log.cleaner.backoff.ms": 1000,  # fault rounds compact while they run; by default it looks every 15 s
         "num.network.threads": 2,
         "num.io.threads": 4,
     }

@@ -24,7 +24,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, settings: Settings) -> int:
     """Work until SIGTERM or Ctrl-C; return the exit code."""
-    from streams import worker  # noqa: PLC0415 - a second of imports that --help does not need
+    from state.warming import warm  # noqa: PLC0415 - a second of imports that --help does not need
+    from streams import worker  # noqa: PLC0415
     from streams.measuring import expose  # noqa: PLC0415
     from streams.scorer import load_compiled, new_partition  # noqa: PLC0415
 
@@ -32,23 +33,17 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     if "score" not in options.roles:
         return worker.run(settings, None, expose(settings, None), is_projecting=is_projecting)
     compiled = load_compiled(settings)
-    _warm(compiled)
+    # Before any partition is owned: compiling takes a minute, in which no heartbeat would be sent and nobody served.
+    began = monotonic()
+    for step in warm(compiled):
+        if (seconds := monotonic() - began) > TOLD_SECONDS:
+            note(f"kernel: {step} … ({seconds:.0f} s)")
     return worker.run(
         settings,
         lambda number: new_partition(number, settings, compiled),
         expose(settings, compiled),
         is_projecting=is_projecting,
     )
-
-
-def _warm(compiled: object) -> None:
-    """Have the kernel ready before any partition is owned: compiling takes a minute or more, without a heartbeat."""
-    from state.warming import warm  # noqa: PLC0415
-
-    began = monotonic()
-    for step in warm(compiled):
-        if monotonic() - began > TOLD_SECONDS:
-            note(f"kernel: {step} … ({monotonic() - began:.0f} s)")
 
 
 def _roles(text: str) -> frozenset[str]:

@@ -9,7 +9,6 @@ import orjson
 
 from state.moments import rfc3339
 from state.murmur2 import partition_of
-from tests.simulation.broker import Brokers
 
 DAY_MS = 86_400_000
 BROKEN = (b"", b"\xff\xfe", b"{", b"[]", b"null", b'{"id":"x"}', b'{"id":1,"account_id":"a","occurred_at":"yesterday"}')
@@ -29,7 +28,7 @@ class Traffic:
     Parameters
     ----------
     brokers
-        Where to.
+        Where to: `append(topic, partition, message)`, and the `logs` of alerts to decide about.
     chance
         Decides everything.
     wall_ms
@@ -39,7 +38,7 @@ class Traffic:
     """
 
     def __init__(
-        self, brokers: Brokers, chance: random.Random, wall_ms: Callable[[], int], partitions: int, accounts: int
+        self, brokers: Any, chance: random.Random, wall_ms: Callable[[], int], partitions: int, accounts: int
     ) -> None:
         self._brokers = brokers
         self._chance = chance
@@ -55,11 +54,12 @@ class Traffic:
         while events > 0:
             burst = min(events, self._chance.choice((1, 1, 2, 5, 20)))
             for _ in range(burst):
-                self._write_one()
+                self.write_one()
             events -= burst
             await sleep(burst * self._chance.expovariate(1) * seconds / 200)
 
-    def _write_one(self) -> None:
+    def write_one(self) -> None:
+        """Write one event, and its repetition where its producer tries again."""
         chance, draw = self._chance, self._chance.random()
         topic = chance.choices(
             ("usage", "billing", "support", "engagement", "accounts", "outcomes", "commands"), (50, 12, 12, 6, 8, 1, 8)

@@ -1,0 +1,148 @@
+"""Rounds of faults on real processes; results add up in a file.
+
+``python -m tests.faults --rounds 1`` plays every class once; ``--class kill --rounds 30`` one of them thirty times.
+"""
+
+import argparse
+import asyncio
+import logging
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+
+from deploy.local import Stack
+from scoring.compile import compile_model
+from scoring.presets import load_model
+from state.warming import warm
+from tests.faults.classes import CLASSES
+from tests.faults.results import RESULTS, Tally, publish, read, table, write
+from tests.faults.stage import MissedError, Stage
+from tests.invariants import ViolationError
+
+ROUNDS_PER_STAGE = 5
+"""The recount reads a stage's whole history after every round: fresh topics keep it short."""
+
+ATTEMPTS = 5
+SMALL_MODEL = str(Path(__file__).parents[1] / "simulation" / "model.toml")
+HABITS = tuple((model, clock) for clock in ("log", "wall") for model in ("saas-renewal", SMALL_MODEL))
+
+
+class Play:
+    """Plays rounds and writes down each as it ends.
+
+    Parameters
+    ----------
+    stack
+        Three brokers and Redis.
+    folder
+        For the workers' logs.
+    path
+        Results file.
+    seed
+        Of the first stage.
+    """
+
+    def __init__(self, stack: Stack, folder: Path, path: Path, seed: int) -> None:
+        self._stack = stack
+        self._folder = folder
+        self._path = path
+        self._seeds = count(seed)
+        self.violations = 0
+
+    async def run(self, names: Sequence[str]) -> None:
+        """Play classes in this order, on a fresh stage after every few rounds and after every violation."""
+        left = list(names)
+        while left:
+            left = left[await self._on_one_stage(left[:ROUNDS_PER_STAGE], next(self._seeds)) :]
+
+    async def _on_one_stage(self, names: Sequence[str], seed: int) -> int:
+        """Play until an invariant does not hold; return how many were played."""
+        began, chance = time.monotonic(), random.Random(seed)
+        model, clock = HABITS[seed % len(HABITS)]
+        async with Stage(self._stack, self._folder, seed, model=model, clock=clock, tell=_say) as stage:
+            stage.quiet()
+            await stage.all_own()
+            _say(f"stage {seed}: {Path(model).stem}, {clock} clock, ready in {time.monotonic() - began:.1f} s")
+            for played, name in enumerate(names, 1):
+                if not await self._round(stage, chance, name):
+                    return played
+        return len(names)
+
+    async def _round(self, stage: Stage, chance: random.Random, name: str) -> bool:
+        """Play one round; return whether all invariants held."""
+        tallies = read(self._path)
+        tally = tallies.setdefault(name, Tally())
+        before, began = stage.load.sent.copy(), time.monotonic()
+        violation = None
+        try:
+            await self._land(stage, chance, name, tally)
+            played = time.monotonic() - began
+            seconds = await stage.caught_up()
+            events, alerts = await stage.check()
+        except (ViolationError, AssertionError) as error:
+            violation = f"{type(error).__name__}: {error}"
+            tally.violations.append(violation[:1500])
+            self.violations += 1
+            _say(f"{name}: VIOLATION: {violation}\n  logs of {stage.settings.app_id} in {self._folder}")
+        else:
+            tally.recoveries.append(round(seconds, 1))
+            _say(
+                f"{name}: {played:.1f} s, caught up {seconds:.1f} s later, {events} events and {alerts} alerts checked;"
+                f" {time.monotonic() - began:.1f} s in all"
+            )
+        tally.rounds += 1
+        tally.count(stage.load.sent - before)
+        write(tallies, self._path)
+        return violation is None
+
+    async def _land(self, stage: Stage, chance: random.Random, name: str, tally: Tally) -> None:
+        for _ in range(ATTEMPTS):
+            stage.quiet()
+            await stage.all_own()
+            try:
+                await CLASSES[name].play(stage, chance)
+            except MissedError as missed:
+                tally.missed += 1
+                _say(f"{name}: missed ({missed}), again")
+            else:
+                stage.quiet()
+                return
+        raise ViolationError(f"the fault never landed in {ATTEMPTS} attempts")
+
+
+def _say(sentence: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {sentence}", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """Play rounds, or write the report."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=1, help="how often each class is played (1)")
+    parser.add_argument(
+        "--class", dest="classes", action="append", choices=list(CLASSES), help="only this one; repeat it for more"
+    )
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="of the load and of what faults draw")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="file to which results are added")
+    parser.add_argument("--folder", type=Path, help="where to keep the workers' logs")
+    parser.add_argument("--publish", action="store_true", help="write the report into docs/results.md, play nothing")
+    options = parser.parse_args()
+    if options.publish:
+        publish(read(options.results))
+        return 0
+    for model in sorted({model for model, _ in HABITS}):  # workers would all compile it at once else
+        for _ in warm(compile_model(load_model(model))):
+            pass
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # our own clients lose brokers, too, many times a second
+    with tempfile.TemporaryDirectory(prefix="bellwether-faults-") as temporary, Stack(brokers=3) as stack:
+        folder = options.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        play = Play(stack, folder, options.results, options.seed)
+        asyncio.run(play.run((options.classes or list(CLASSES)) * options.rounds))
+    print(table(read(options.results)))
+    return int(play.violations > 0)
