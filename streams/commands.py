@@ -9,27 +9,28 @@ from streams.outbox import Outbox
 from streams.settings import Settings
 
 
-def command_event(command: str, account: str, alert: str, occurred_at_ms: int, **details: str | None) -> bytes:
-    """Return the event that a person answers an alert with.
+def command_event(
+    command: str, account: str, alert: str | None, occurred_at_ms: int, **details: str | float | None
+) -> bytes:
+    """Return the event of what a person decided about an alert or an account.
 
     Parameters
     ----------
     command
-        "acknowledge", "snooze" or "resolve".
+        As in the contract, such as "acknowledge".
     account, alert
-        Ids.
+        Ids; None where it is about the account as a whole.
     occurred_at_ms
         When it was decided, milliseconds UTC.
     **details
-        Other fields of the contract, such as `by`, `reason` and `until`; None is left out.
+        Other fields of the contract, such as `by`, `reason`, `until` and `owner`; None is left out.
     """
     event = {
         "id": uuid.uuid4().hex,
         "account_id": account,
         "occurred_at": rfc3339(occurred_at_ms),
         "command": command,
-        "alert_id": alert,
-        **{name: value for name, value in details.items() if value is not None},
+        **{name: value for name, value in {"alert_id": alert, **details}.items() if value is not None},
     }
     return orjson.dumps(event)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -20,8 +20,8 @@ OPEN_SECONDS = 2
 be read, while the transaction of a process that died stays open for a minute and holds nothing that was committed."""
 
 
-async def read_all(settings: Settings, topic: str) -> AsyncIterator[ConsumerRecord]:
-    """Yield the records of `topic` (name in Kafka), in order within each partition.
+async def read_all(settings: Settings, topic: str, only: int | None = None) -> AsyncGenerator[ConsumerRecord, None]:
+    """Yield the records of `topic` (name in Kafka), in order within each partition; of partition `only`, where given.
 
     Raises
     ------
@@ -42,7 +42,7 @@ async def read_all(settings: Settings, topic: str) -> AsyncIterator[ConsumerReco
                 await consumer.start()
         except (KafkaError, OSError) as error:
             raise unreachable(settings) from error
-        partitions = [TopicPartition(topic, partition) for partition in numbers]
+        partitions = [TopicPartition(topic, partition) for partition in numbers if only in (None, partition)]
         consumer.assign(partitions)
         stable = await consumer.end_offsets(partitions)
         ends = await _written_ends(settings, partitions)

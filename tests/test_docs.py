@@ -11,6 +11,7 @@ from scoring.compile import compile_model
 from scoring.presets import load_model, preset_names
 from scoring.reasons import MISSING_DATA, OVERRIDE
 from state.alerts import RESOLUTIONS
+from state.deeds import MEANINGS, Effect
 from state.rejections import RejectionCode
 from streams.cli import COMMANDS, _parser
 from streams.metrics import table
@@ -81,6 +82,12 @@ def test_every_setting_stands_in_the_reference(setting) -> None:
 def test_every_rejection_code_stands_in_the_reference(code: RejectionCode) -> None:
     """Whoever reads `bw_reason` finds the code with its sentence."""
     assert f"| `{code}` | {code.meaning}" in REFERENCE
+
+
+@pytest.mark.parametrize("effect", Effect, ids=str)
+def test_every_effect_of_a_command_stands_in_its_page(effect: Effect) -> None:
+    """Whoever reads a deed's effect finds it with its meaning."""
+    assert f"| `{effect}` | {MEANINGS[effect]} |" in (TOP / "docs" / "alerts.md").read_text(encoding="utf-8")
 
 
 def test_every_reason_code_stands_in_the_reference() -> None:

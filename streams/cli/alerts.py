@@ -1,31 +1,24 @@
-"""`bellwether alerts tail|ack|snooze|resolve`: read alerts from Kafka, answer them through the topic `commands`."""
+"""`bellwether alerts`: read alerts from Kafka, show what became of one, answer them through the topic `commands`."""
 
 import argparse
 import asyncio
-import getpass
-import time
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
 from rich.console import Console
 
-from scoring.durations import parse_duration
-from state.moments import rfc3339
 from streams.alert_log import Choice, coming_alerts, past_alerts
-from streams.cli.lines import SHORT_ID, alert_lines
+from streams.cli.answering import add_actions, answer
+from streams.cli.lines import alert_lines, deed_lines
 from streams.cli.output import note, quiet_client, result
-from streams.commands import command_event, send_command
-from streams.halt import Refusal
-from streams.lookup import find_account, find_open_alerts
+from streams.halt import FAILED, Refusal
+from streams.lookup import find_account
 from streams.settings import Settings
 
-COMMANDS = {"ack": "acknowledge", "snooze": "snooze", "resolve": "resolve"}
-MEANINGS = {"ack": "somebody is on it", "snooze": "be silent until a time", "resolve": "end it; it may fire anew"}
 ANNOUNCED_NAMES = ("firing", "acknowledged", "snoozed", "resolved")
 LAST = 20
-ID_LENGTH = 32
+FLUSHES_TOLD = 1000
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,24 +34,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     tail.add_argument("--account", help="only of this account")
     tail.add_argument("--limit", type=_count, metavar="N", help="at most N; with --follow, end after N")
     tail.add_argument("--json", action="store_true", help="print one JSON object; with --follow one line per alert")
-    for name, meaning in MEANINGS.items():
-        action = actions.add_parser(name, help=meaning)
-        action.add_argument("alert", metavar="ALERT_ID", help="its id; while it is open the beginning will do")
-        action.add_argument("--account", help="its account; looked up in Redis when not given")
-        action.add_argument("--by", default=_user(), help="who decides (default: you)")
-        action.add_argument("--reason", help="why")
-        action.add_argument("--json", action="store_true", help="print the event as JSON")
-        if name == "snooze":
-            action.add_argument(
-                "--until", type=_until, required=True, metavar="TIME", help="2026-03-01T09:00:00Z, 3d, 8h"
-            )
+    show = actions.add_parser("show", help="one alert: its states, and who did what about it")
+    show.add_argument("alert", metavar="ALERT_ID", help="its id, or the beginning of it")
+    show.add_argument("--json", action="store_true", help="print its records and deeds as JSON")
+    proof = actions.add_parser("verify", help="compute an alert anew from the logs, and say whether it was right")
+    proof.add_argument("alert", metavar="ALERT_ID", help="its id, or the beginning of it")
+    proof.add_argument("--json", action="store_true", help="print the verdicts as JSON")
+    add_actions(actions)
 
 
 def run(options: argparse.Namespace, settings: Settings) -> int:
     """Show alerts, or answer one."""
     quiet_client()
+    if options.action == "show":
+        return asyncio.run(_show(options, settings))
+    if options.action == "verify":
+        return _verify(options, settings)
     if options.action != "tail":
-        return _answer(options, settings)
+        return answer(options, settings)
     try:
         asyncio.run(_tail(options, settings))
     except KeyboardInterrupt:  # how following ends
@@ -90,93 +83,58 @@ async def _tail(options: argparse.Namespace, settings: Settings) -> None:
             return
 
 
+async def _show(options: argparse.Namespace, settings: Settings) -> int:
+    every = await past_alerts(settings, Choice())
+    records = [alert for alert in every if alert["alert_id"].startswith(options.alert)]
+    ids = sorted({alert["alert_id"] for alert in records})
+    if len(ids) != 1:
+        some = f"{len(ids)} begin like this ({', '.join(ids[:3])})" if ids else "none begins like this"
+        raise Refusal(f"{options.alert}: expected one alert, {some} — see `bellwether alerts tail`")
+    (identity,) = ids
+    found = await find_account(settings, records[0]["account_id"])
+    deeds = [deed for deed in (found.snapshot or {}).get("deeds", []) if deed.get("alert_id") == identity]
+    if options.json:
+        value = {"alert_id": identity, "account_id": records[0]["account_id"], "records": records, "deeds": deeds}
+        result(value, as_json=True, sentence="")
+        return 0
+    console = Console(soft_wrap=True, highlight=False)
+    for record in records:
+        console.print(alert_lines(record))
+    console.print(deed_lines(deeds))
+    return 0
+
+
+def _verify(options: argparse.Namespace, settings: Settings) -> int:
+    from streams.scorer import load_compiled  # noqa: PLC0415 - a second of imports that the other actions do not need
+    from streams.verifying import verify  # noqa: PLC0415
+
+    def tell(done: int, last: int) -> None:
+        if done % FLUSHES_TOLD == 0:
+            note(f"applied {done:,} of {last:,} flushes")
+
+    found = asyncio.run(verify(settings, load_compiled(settings), options.alert, tell))
+    if options.json:
+        value = {"alert_id": found.alert_id, "account_id": found.account_id, "right": found.is_right}
+        verdicts = [asdict(verdict) | {"right": not verdict.differences} for verdict in found.verdicts]
+        result({**value, "folded": found.folded, "records": verdicts}, as_json=True, sentence="")
+        return 0 if found.is_right else FAILED
+    for verdict in found.verdicts:
+        outcome = "differs" if verdict.differences else "right"
+        print(f"{verdict.state:<12}  sequence {verdict.sequence}, flush {verdict.journal_sequence}: {outcome}")
+        for line in verdict.differences:
+            print(f"    {line}")
+    outcome = "right, byte for byte" if found.is_right else "not what the log gives"
+    note(f"{found.account_id}: alert {found.alert_id} is {outcome} ({found.folded:,} records applied again)")
+    return 0 if found.is_right else FAILED
+
+
 def _cut(found: list[dict[str, Any]], options: argparse.Namespace) -> list[dict[str, Any]]:
     if options.from_beginning:
         return list(islice(found, options.limit))
     return found[-(options.limit or LAST) :]
 
 
-def _answer(options: argparse.Namespace, settings: Settings) -> int:
-    alert, account, now_ms = asyncio.run(_identify(options.alert, options.account, settings))
-    until = getattr(options, "until", None)
-    until_ms = None if until is None else _instant(until, now_ms)
-    if until_ms is not None and until_ms <= now_ms:
-        raise Refusal(f"--until: expected a time after {rfc3339(now_ms)}, got {rfc3339(until_ms)}")
-    details = {"by": options.by, "reason": options.reason, "until": None if until_ms is None else rfc3339(until_ms)}
-    command = COMMANDS[options.action]
-    event = command_event(command, account, alert, now_ms, **details)
-    asyncio.run(send_command(settings, account, event, now_ms))
-    if options.json:
-        print(event.decode())
-    else:
-        end = f" until {details['until']}" if until_ms is not None else ""
-        note(
-            f"{account}: asked to {command} alert {alert[:SHORT_ID]}{end} by {options.by}; workers apply it in a moment"
-        )
-    return 0
-
-
-async def _identify(given: str, account: str | None, settings: Settings) -> tuple[str, str, int]:
-    """Return the whole id of an alert, its account, and the time it is there, milliseconds UTC."""
-    if account is None or len(given) != ID_LENGTH:
-        given, account = await _find(given, account, settings)
-    if settings.clock == "wall":
-        return given, account, time.time_ns() // 1_000_000
-    # Under a log clock it is whatever time the events have come to; our own would leave everybody silent for months.
-    found = await find_account(settings, account)
-    times = [alert["occurred_at"] for alert in found.alerts] + ([found.snapshot["at"]] if found.snapshot else [])
-    if not times:
-        raise Refusal(f"{account}: no score of it in Redis, so what time it is there is not known — check --account")
-    return given, account, round(datetime.fromisoformat(max(times)).timestamp() * 1000)
-
-
-async def _find(given: str, account: str | None, settings: Settings) -> tuple[str, str]:
-    found = await find_open_alerts(settings, given)
-    if account is not None:
-        found = {identity: owner for identity, owner in found.items() if owner == account}
-    if len(found) == 1:
-        return next(iter(found.items()))
-    if not found:
-        raise Refusal(
-            f"{given}: no open alert in Redis has this id — see `bellwether alerts tail`, or give --account and the whole id"
-        )
-    raise Refusal(f"{given}: expected one alert, {len(found)} begin like this ({_some(found)}) — give more of the id")
-
-
-def _some(ids: Iterable[str]) -> str:
-    return ", ".join(sorted(ids)[:3])
-
-
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
     return int(text)
-
-
-def _until(text: str) -> timedelta | datetime:
-    """Return a duration, or an RFC 3339 time with an offset."""
-    duration_ms = parse_duration(text)
-    if duration_ms is not None:
-        return timedelta(milliseconds=duration_ms)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise argparse.ArgumentTypeError(
-            f"expected a time with an offset such as 2026-03-01T09:00:00Z, or a duration such as 3d, got {text!r}"
-        )
-    return moment
-
-
-def _instant(until: timedelta | datetime, now_ms: int) -> int:
-    if isinstance(until, timedelta):
-        return now_ms + round(until.total_seconds() * 1000)
-    return round(until.timestamp() * 1000)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container without a user database
-        return "command line"

@@ -5,10 +5,13 @@ from typing import Any
 
 from rich.text import Text
 
+from state.deeds import MEANINGS, Effect
+
 COLOURS = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 BAND_COLOURS = {"red": "bold red", "yellow": "yellow", "green": "green"}
 STATE_COLOURS = {"firing": "bold", "resolved": "green"}
 SHORT_ID = 8
+DEEDS_SHOWN = 5
 
 
 def minute(moment: str) -> str:
@@ -82,6 +85,22 @@ def account_lines(account: str, snapshot: dict[str, Any], alerts: Sequence[dict[
     text.append(f"\n{len(alerts) or 'no'} open alert{'s' if len(alerts) != 1 else ''}")
     for alert in alerts:
         text.append("\n").append(alert_lines(alert))
+    if deeds := snapshot.get("deeds", [])[-DEEDS_SHOWN:]:
+        text.append("\n").append(deed_lines(deeds))
+    return text
+
+
+def deed_lines(deeds: Sequence[dict[str, Any]]) -> Text:
+    """Return who did what, one line each; what had no effect is told apart."""
+    text = Text()
+    for number, deed in enumerate(deeds):
+        said = " ".join(str(deed[name]) for name in ("owner", "step", "until", "reason") if deed.get(name))
+        text.append("\n" if number else "").append(f"{minute(deed['at'])}  ", "dim")
+        text.append(f"{deed.get('by') or 'somebody'}: {deed['command'].replace('_', ' ')}").append(
+            f"  {said}" if said else ""
+        )
+        if deed["effect"] != Effect.DONE:
+            text.append(f"  ({MEANINGS[Effect(deed['effect'])]})", "yellow")
     return text
 
 
@@ -121,7 +140,8 @@ def _reason_lines(reasons: Sequence[dict[str, Any]]) -> Text:
 
 
 def _step_line(step: dict[str, Any]) -> Text:
-    steps = ", ".join(step["steps"])
+    done = {deed["step"] for deed in step.get("done", [])}
+    steps = ", ".join(f"{each} (done)" if each in done else each for each in step["steps"])
     return Text(f"\n          do: {steps} ({step['playbook']}, {step['owner']}, by {step['due_at'][:10]})", "cyan")
 
 

@@ -5,12 +5,18 @@ import asyncio
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
+import msgspec
 import orjson
 import pytest
 import redis.asyncio
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from state.decode import decode_event
+from state.deeds import Effect, deed_of
+from state.events import Command
 from state.murmur2 import partition_of
 from streams.cli import main
 from streams.cli.worker import _roles
@@ -168,10 +174,11 @@ async def test_follow_shows_alerts_as_they_come(capsys: pytest.CaptureFixture[st
 
 async def test_answers_become_commands(filled: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     """Each answer is one valid event of its account; the beginning of an open alert's id is enough where it is unique."""
-    assert await command("alerts", "ack", "aaa", "--by", "ann", "--reason", "calling") == 0
+    assert await command("alerts", "ack", "aaa", "--by", "ann", "--reason", "calling", "--wait", "0") == 0
     assert "acme: asked to acknowledge alert aaaaaaaa by ann" in capsys.readouterr().err
-    assert await command("alerts", "snooze", SECOND, "--account", ACCOUNT, "--until", "3d", "--by", "ann") == 0
-    assert await command("alerts", "resolve", "abc", "--json") == 0
+    snooze = ("snooze", SECOND, "--account", ACCOUNT, "--until", "3d", "--by", "ann", "--wait", "0")
+    assert await command("alerts", *snooze) == 0
+    assert await command("alerts", "resolve", "abc", "--json", "--wait", "0") == 0
     printed = orjson.loads(capsys.readouterr().out.splitlines()[-1])
     events = [orjson.loads(r.value) async for r in read_all(filled, filled.topic("commands"))]
     assert [(event["command"], event["alert_id"], event["account_id"]) for event in events] == [
@@ -179,9 +186,74 @@ async def test_answers_become_commands(filled: Settings, capsys: pytest.CaptureF
         ("snooze", SECOND, ACCOUNT),
         ("resolve", SECOND, ACCOUNT),
     ]
-    assert events[2] == printed
+    assert events[2] | {"effect": None} == printed
     assert events[0]["reason"] == "calling"
     assert events[1]["until"] > events[1]["occurred_at"]
+
+
+@asynccontextmanager
+async def answering(settings: Settings, effect: str) -> AsyncIterator[None]:
+    """Tells an effect of every command, as a worker does: in the account's next score."""
+
+    async def answer() -> None:
+        topic = settings.topic("commands")
+        partition = TopicPartition(topic, partition_of(ACCOUNT.encode(), settings.partitions))
+        consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, auto_offset_reset="earliest")
+        async with consumer, AIOKafkaProducer(bootstrap_servers=settings.kafka) as producer:
+            consumer.assign([partition])
+            deeds: list[dict[str, object]] = []
+            async for record in consumer:
+                event = decode_event("commands", record.value)
+                assert isinstance(event, Command)
+                deeds.append(msgspec.to_builtins(deed_of(event, Effect(effect), event.occurred_at_ms)))
+                value = orjson.dumps(SCORE | {"deeds": deeds})
+                await producer.send(settings.topic("scores"), value, ACCOUNT.encode(), partition=partition.partition)
+
+    async with projecting(settings):
+        task = asyncio.create_task(answer())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def test_every_decision_can_be_taken_and_its_effect_is_told(
+    filled: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Assign, note, step, outreach and override are sent whole; each answer says what came of it; `show` and `explain` tell."""
+    async with answering(filled, "DONE"):
+        for given, said in [
+            (("assign", "aaa", "--to", "bob@x"), "acme: asked to assign alert aaaaaaaa by ann: done"),
+            (("assign", "--account", ACCOUNT, "--to", "eve@x"), "acme: asked to assign by ann: done"),
+            (("note", "aaa", "--reason", "they call back"), "acme: asked to note alert aaaaaaaa by ann: done"),
+            (("done", "aaa", "--step", "call"), "acme: asked to step done alert aaaaaaaa by ann: done"),
+            (("outreach", "--account", ACCOUNT), "acme: asked to outreach by ann: done"),
+            (
+                ("override", "--account", ACCOUNT, "--health", "80", "--until", "14d", "--reason", "new sponsor"),
+                "acme: asked to override until ",
+            ),
+        ]:
+            assert await command("alerts", *given, "--by", "ann", "--wait", "60") == 0
+            assert capsys.readouterr().err.startswith(said)
+    assert await command("alerts", "show", "aaa") == 0
+    shown = capsys.readouterr().out
+    for line in ("ann: assign  bob@x", "ann: note  they call back", "ann: step done  call", "band-red"):
+        assert line in shown
+    assert "outreach" not in shown
+    assert await command("explain", ACCOUNT) == 0
+    assert "ann: outreach" in capsys.readouterr().out
+    assert await command("alerts", "show", "zzz") == 1
+    assert "zzz: expected one alert, none begins like this" in capsys.readouterr().err
+
+
+async def test_a_command_without_effect_says_so(filled: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    """An answer to an alert that has ended meanwhile: exit code 1, and the reason."""
+    async with answering(filled, "CLOSED_ALERT"):
+        assert await command("alerts", "ack", "aaa", "--by", "ann", "--wait", "60") == 1
+    said = capsys.readouterr().err
+    assert said == "acme: asked to acknowledge alert aaaaaaaa by ann: the alert is resolved already\n"
 
 
 async def test_answers_that_cannot_be_meant_are_refused(filled: Settings, capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,13 +264,15 @@ async def test_answers_that_cannot_be_meant_are_refused(filled: Settings, capsys
     assert said[0].startswith("a: expected one alert, 2 begin like this")
     assert said[1].startswith("ffff: no open alert in Redis has this id")
     assert said[2].startswith("--until: expected a time after")
+    assert await command("alerts", "note", "--reason", "x") == 1
+    assert capsys.readouterr().err == "note: expected ALERT_ID or --account, got neither — say what it is about\n"
     assert [record async for record in read_all(filled, filled.topic("commands"))] == []
 
 
 async def test_under_a_log_clock_an_answer_is_as_of_the_log(filled: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command in a replay carries the account's time, not ours: ours would make the account silent for months."""
     monkeypatch.setenv("BELLWETHER_CLOCK", "log")
-    assert await command("alerts", "snooze", FIRST, "--account", ACCOUNT, "--until", "2d") == 0
+    assert await command("alerts", "snooze", FIRST, "--account", ACCOUNT, "--until", "2d", "--wait", "0") == 0
     (record,) = [record async for record in read_all(filled, filled.topic("commands"))]
     event = orjson.loads(record.value)
     assert event["occurred_at"] == "2026-03-10T00:00:00.000Z"
