@@ -15,17 +15,18 @@ from scoring.compile import Compiled
 from scoring.jit import handle
 from scoring.model import TOPICS
 from state.advance import settle, sweep
-from state.alerts import Origin, alert_id
+from state.alerts import Origin
 from state.apply import APPLIED, DROPPED, EXPIRED, NO_ROOM, SKIPPED, Events, apply_events, begin
 from state.changelog import IDS, PARTITION, Meta, RowRecords
-from state.changes import move_of, set_attributes, set_manual, take_outcome
+from state.changes import set_attributes, take_outcome
 from state.codec import bytes_needed, derive_all, encode_canonical
+from state.commands import Commands
 from state.decode import decode_chunk
 from state.duplicates import Duplicates
-from state.events import Command, Tick
+from state.events import Tick
 from state.flush import Flush, Message
 from state.intake import Intake, Part, Refused
-from state.judge import enter_by_command, resolve_all
+from state.judge import resolve_all
 from state.layout import (
     AS_OF,
     BAND,
@@ -34,9 +35,6 @@ from state.layout import (
     INPUT_TOPICS,
     LAYOUT_VERSION,
     NO_VALUE,
-    RULE_COLUMNS,
-    RULE_EPISODE,
-    RULE_STATE,
     SNAPSHOT,
     layout_of,
     placed,
@@ -106,6 +104,7 @@ class Partition:
         origin = Origin(app_id, number)
         self._outflow = Outflow(compiled, origin, self.store, self.plan, self.scratch, self.work)
         self._intake = Intake(number, partition_count, compiled, self.store, skew_ms)
+        self._commands = Commands(compiled.rules, self.layout, self.store, self.plan, self.work)
         self._duplicates = duplicates or Duplicates()
         self._runs: list[tuple[str, int, int]] = []
         self._dead_letters: list[Message] = []
@@ -306,25 +305,10 @@ class Partition:
                 resolve_all(self.plan, self.store.handle, self.work, row, at_ms)
                 rows.dirty[row] |= SNAPSHOT
         else:
-            self._command(row, event, at_ms)
+            self._commands.carry_out(row, event, at_ms)
         if was_closed and not ints[CLOSED]:
             rows.dirty[row] |= SNAPSHOT  # a tombstone stands in the scores
         settle(self.plan, self.store.handle, self.work, row, at_ms)
-
-    def _command(self, row: int, event: Command, at_ms: int) -> None:
-        rows = self.store.rows
-        if event.command == "override":
-            set_manual(rows.ints[row], event)
-            return
-        account = self.store.names[row]
-        for rule, name in enumerate(self.compiled.rules):
-            column = self.layout.rule_block + rule * RULE_COLUMNS
-            state, episode = int(rows.ints[row, column + RULE_STATE]), int(rows.ints[row, column + RULE_EPISODE])
-            if event.alert_id != alert_id(account, name.name, episode):
-                continue
-            move = move_of(event, state)
-            if move is not None:
-                enter_by_command(self.plan, self.store.handle, self.work, row, rule, move.state, at_ms, move.until_ms)
 
     def _hold(self, tick: Tick) -> None:
         """Keep a tick until its ends are applied; while one is held, later ones are dropped."""

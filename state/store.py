@@ -107,10 +107,10 @@ class AccountStore:
         self.rows = bigger
         self.handle = handle(bigger)
 
-    def profile(self, row: int) -> dict[str, str]:
-        """Return the descriptive attributes of an account, a new mapping."""
+    def profile(self, row: int) -> dict[str, Any]:
+        """Return the descriptive attributes of an account, texts, and its deeds (`state.deeds`); a new mapping."""
         stored = self.profiles.get(row)
-        return {} if stored is None else msgspec.json.decode(stored, type=dict[str, str])
+        return {} if stored is None else msgspec.json.decode(stored, type=dict[str, Any])
 
     @property
     def nbytes(self) -> int:
