@@ -60,6 +60,7 @@ class ValueKind(StrEnum):
     DAYS_SINCE = "days_since"
     LAST = "last"
     SHARE = "share"
+    TOTAL = "total"
     ATTRIBUTE = "attribute"
 
 

@@ -71,6 +71,7 @@ VALUE_OPEN: Final = VALUE_KINDS.index(ValueKind.OPEN)
 VALUE_DAYS_SINCE: Final = VALUE_KINDS.index(ValueKind.DAYS_SINCE)
 VALUE_LAST: Final = VALUE_KINDS.index(ValueKind.LAST)
 VALUE_SHARE: Final = VALUE_KINDS.index(ValueKind.SHARE)
+VALUE_TOTAL: Final = VALUE_KINDS.index(ValueKind.TOTAL)
 VALUE_ATTRIBUTE: Final = VALUE_KINDS.index(ValueKind.ATTRIBUTE)
 
 ATTRIBUTES: Final = (

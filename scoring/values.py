@@ -16,9 +16,10 @@ young accounts removed):
 ``age(s)``             days since the oldest such item was due (where it has a due date) or opened; 0 with none, never < 0
 ``days_since(s)``      days since the last event
 ``last(s)``            the last value seen
+``total(s)``           everything since the account was first seen, however long ago
 =====================  ===============================================================================================
 
-A value is unknown (NaN) until the signal has spoken for the account; `rate`, `sum` and a `share`'s numerator are 0 from
+A value is unknown (NaN) until the signal has spoken for the account; `rate`, `sum`, `total` and a `share`'s numerator are 0 from
 the start. `open` and `age` are 0 while nothing is open, `share` and `ratio` unknown while their divisor is 0. In an
 account's first 7 days `momentum` and `surprise` are 0: there is no habit yet to compare with.
 """
@@ -68,6 +69,7 @@ ACCEPTED: dict[ValueKind, frozenset[MeasureKind]] = {
     ValueKind.OPEN: frozenset((MeasureKind.OPEN_ITEMS,)),
     ValueKind.DAYS_SINCE: _SUMMABLE | {MeasureKind.DAYS_SINCE, MeasureKind.LAST},
     ValueKind.LAST: frozenset((MeasureKind.LAST,)),
+    ValueKind.TOTAL: _FLOWS,
 }
 """Measures each kind of value can be read off."""
 

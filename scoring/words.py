@@ -38,6 +38,7 @@ _VALUES = {
     ValueKind.DAYS_SINCE: "days since {signal}",
     ValueKind.LAST: "latest {signal}",
     ValueKind.SHARE: "{signal} as a share of {other} in {window} days",
+    ValueKind.TOTAL: "{signal} since the account was first seen",
 }
 
 

@@ -121,24 +121,34 @@ def keep_last(rows: Rows, row: int, block: int, at_ms: int, number: int) -> None
 
 
 @part
+def add_counted(plan: Plan, rows: Rows, row: int, signal: int, day: int, amount: int) -> None:
+    """Add to one day's tile and to the total of all time, in which the tiles that have fallen out still count."""
+    add_to_tile(plan, rows, row, signal, day, amount)
+    total = plan.offsets[p.OFFSET_SIGNALS] + signal * SIGNAL_COLUMNS + LAST_VALUE
+    if rows.ints[row, total] == NO_VALUE:
+        rows.ints[row, total] = 0
+    rows.ints[row, total] += amount
+
+
+@part
 def add_measure(plan: Plan, rows: Rows, row: int, signal: int, events: Events, i: int) -> None:
     """Add one event to a signal that counts, sums, or remembers."""
     measure = plan.signals[signal, p.SIGNAL_MEASURE]
     field = plan.signals[signal, p.SIGNAL_FIELD]
     day = events.at[i] // DAY_MS
     if measure == p.COUNT:
-        add_to_tile(plan, rows, row, signal, day, 1)
+        add_counted(plan, rows, row, signal, day, 1)
     elif measure == p.SUM:
         amount = events.quantity[i] if field == p.QUANTITY else events.amount[i]
         if amount != NO_VALUE and amount != 0:
-            add_to_tile(plan, rows, row, signal, day, amount)
+            add_counted(plan, rows, row, signal, day, amount)
     elif measure == p.DISTINCT:
         identity = events.user[i] if field == p.USER else events.name[i]
         if identity != 0:
             see_distinct(plan, rows, row, signal, identity, day)
     elif measure == p.ACTIVE_DAYS:
         if tile(plan, rows, row, signal, day) == 0:
-            add_to_tile(plan, rows, row, signal, day, 1)
+            add_counted(plan, rows, row, signal, day, 1)
     elif measure == p.LAST:
         number = events.score[i]
         if field == p.QUANTITY:

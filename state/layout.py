@@ -92,7 +92,7 @@ FIXED: Final = POSITIONS + ROW_TOPICS
 
 # Columns per signal, per override and per rule, in blocks after the fixed ones.
 LAST_AT: Final = 0
-LAST_VALUE: Final = 1
+LAST_VALUE: Final = 1  # for signals that count or sum: the total of all time
 SIGNAL_COLUMNS: Final = 2
 OVERRIDE_COLUMNS: Final = 1  # since when the condition holds; 0 = it does not
 RULE_STATE: Final = 0

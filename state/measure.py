@@ -165,9 +165,13 @@ def value_at(plan: Plan, rows: Rows, row: int, which: int, at_ms: int) -> float:
         whole = rows.derived[row, DERIVED_FIXED + other * DERIVED_SIGNAL + SUMS + window] / plan.unit[other]
         return math.nan if whole == 0.0 else rows.derived[row, base + SUMS + window] / plan.unit[signal] / whole
     block = plan.offsets[p.OFFSET_SIGNALS] + signal * SIGNAL_COLUMNS
+    if kind == p.VALUE_TOTAL and rows.ints[row, block + LAST_VALUE] == NO_VALUE:
+        return 0.0
     last_at = rows.ints[row, block + LAST_AT]
     if last_at == NO_VALUE:
         return math.nan
+    if kind == p.VALUE_TOTAL:
+        return rows.ints[row, block + LAST_VALUE] / plan.unit[signal]
     if kind == p.VALUE_LAST:
         last_value = rows.ints[row, block + LAST_VALUE]
         return math.nan if last_value == NO_VALUE else last_value / plan.unit[signal]

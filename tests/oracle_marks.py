@@ -46,6 +46,12 @@ class Marks:
     last_at: int | None = None
     last_value: tuple[int, int] | None = None  # (at, whole units)
 
+    def total(self, signal: Signal) -> int:
+        """Return what was counted of a signal in all, in its whole units."""
+        if signal.measure.kind is MeasureKind.ACTIVE_DAYS:
+            return len({day for day, _ in self.amounts})
+        return sum(amount for _, amount in self.amounts)
+
 
 @dataclass
 class RuleLife:

@@ -104,6 +104,8 @@ class Reader:
                 return 0.0 if facts.open_oldest is None else max(self.days_since(facts.open_oldest), 0.0)
             case ValueKind.SUM:
                 return facts.sums[value.window_days] / unit(signal)
+            case ValueKind.TOTAL:
+                return marks.total(signal) / unit(signal)
             case ValueKind.SHARE:
                 other = self.model.signal(value.other)
                 whole = self.account.facts[other.name].sums[value.window_days] / unit(other)

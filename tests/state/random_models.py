@@ -47,6 +47,8 @@ VALUES = (
     ("ratio(clicks, 7d, 30d)", 0, 3),
     ("share(exports, clicks, 90d)", 0, 1),
     ("share(refunds, spend)", 0, 0.001),
+    ("total(days)", 0, 60),
+    ("total(spend)", 0, 50_000),
     ("age(invoices)", 0, 30),
     ("age(tickets)", 0, 14),
     ("open(tickets)", 0, 2),
