@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scoring import plan as p
-from scoring.expressions import Opcode, Program
+from scoring.lowering import lower
 from scoring.model import (
     TOPICS,
     WINDOWS_DAYS,
@@ -84,14 +84,9 @@ def compile_model(model: Model) -> Compiled:
     signals = _signals(model, values)
     rules, rule_table, band_rule = _rules(model)
     programs = [override.when.program for override in model.overrides] + [rule.when.program for rule in model.rules]
-    variables, opcodes, operands, starts = _programs(model, values, programs)
-    overrides = np.array(
-        [(starts[k], len(o.when.program), o.for_ms or 0) for k, o in enumerate(model.overrides)], np.int64
-    ).reshape(-1, 3)
-    for rule in range(len(rules) - len(model.rules), len(rules)):
-        k = len(model.overrides) + rule - (len(rules) - len(model.rules))
-        rule_table[rule, p.RULE_PROGRAM] = starts[k]
-        rule_table[rule, p.RULE_LENGTH] = len(programs[k])
+    lowered = lower(programs)
+    overrides = [(lowered.starts[k], override.for_ms or 0) for k, override in enumerate(model.overrides)]
+    rule_table[len(rules) - len(model.rules) :, p.RULE_PROGRAM] = lowered.starts[len(overrides) :]
     inputs, curve_x, curve_y = _curves(model)
     terms, coefficients, term_start = _terms(model, values, (model.risk, model.expansion))
     powers, totals = _decays()
@@ -108,16 +103,16 @@ def compile_model(model: Model) -> Compiled:
         references=np.array([entry.reference for entry in model.inputs], np.float64),
         curve_x=curve_x,
         curve_y=curve_y,
-        overrides=overrides,
+        overrides=np.array(overrides, np.int64).reshape(-1, 2),
         limits=np.array([(_or_nan(o.floor), _or_nan(o.cap)) for o in model.overrides], np.float64).reshape(-1, 2),
         enter_below=np.array([band.enter_below for band in model.bands], np.float64),
         leave_above=np.array([band.leave_above for band in model.bands], np.float64),
         dwell_ms=np.array([band.dwell_ms for band in model.bands], np.int64),
         band_rule=band_rule,
         rules=rule_table,
-        opcodes=opcodes,
-        operands=operands,
-        variables=variables,
+        steps=lowered.steps,
+        variables=np.array([_variable(model, values, number) for number in lowered.variables], np.int64).reshape(-1, 2),
+        literals=lowered.literals,
         intercepts=np.array([model.risk.intercept, model.expansion.intercept], np.float64),
         terms=terms,
         coefficients=coefficients,
@@ -147,7 +142,8 @@ def _values(model: Model) -> tuple[Value, ...]:
     """Return the inputs' values first, then what expressions read, then what propensity terms read."""
     values = [*(entry.value for entry in model.inputs), *model.hidden]
     terms = (*model.risk.terms, *model.expansion.terms)
-    values += [Value(ValueKind.MOMENTUM, term.target) for term in terms if term.kind is TermKind.MOMENTUM]
+    momenta = [Value(ValueKind.MOMENTUM, term.target) for term in terms if term.kind is TermKind.MOMENTUM]
+    values += [value for value in momenta if value not in values]
     if any(term.kind is TermKind.SEAT_USE for term in terms) or any(
         "seat_use" in text for text in (*(o.when.text for o in model.overrides), *(r.when.text for r in model.rules))
     ):
@@ -246,7 +242,7 @@ def _curves(model: Model) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _rules(model: Model) -> tuple[tuple[RuleName, ...], np.ndarray, np.ndarray]:
     names: list[RuleName] = []
-    lines: list[tuple[int, int, int, int, int]] = []
+    lines: list[tuple[int, int, int, int]] = []
     band_rule = np.full(len(model.bands), -1, np.int64)
     for k, band in enumerate(model.bands):
         if band.alert:
@@ -255,29 +251,11 @@ def _rules(model: Model) -> tuple[tuple[RuleName, ...], np.ndarray, np.ndarray]:
             names.append(
                 RuleName(f"band-{band.name}", f"BAND_{band.name.upper()}", band.severity, band.playbook, title)
             )
-            lines.append((0, 0, 0, 0, k))
+            lines.append((0, 0, 0, k))
     for rule in model.rules:
         names.append(RuleName(rule.name, rule.code, rule.severity, rule.playbook, rule.title))
-        lines.append((0, 0, rule.for_ms, rule.keep_firing_for_ms, -1))
-    return tuple(names), np.array(lines, np.int64).reshape(-1, 5), band_rule
-
-
-def _programs(
-    model: Model, values: Sequence[Value], programs: Sequence[Program]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[int]]:
-    """Lay all programs one after the other; variables are renumbered so that only those in use are filled."""
-    used: dict[int, int] = {}
-    opcodes: list[int] = []
-    operands: list[float] = []
-    starts: list[int] = []
-    for program in programs:
-        starts.append(len(opcodes))
-        for opcode, operand in program:
-            opcodes.append(int(opcode))
-            is_load = opcode == Opcode.LOAD
-            operands.append(float(used.setdefault(int(operand), len(used))) if is_load else float(operand))
-    variables = np.array([_variable(model, values, number) for number in used], np.int64).reshape(-1, 2)
-    return variables, np.array(opcodes, np.int64), np.array(operands, np.float64), starts
+        lines.append((0, rule.for_ms, rule.keep_firing_for_ms, -1))
+    return tuple(names), np.array(lines, np.int64).reshape(-1, 4), band_rule
 
 
 def _variable(model: Model, values: Sequence[Value], number: int) -> tuple[int, int]:

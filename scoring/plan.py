@@ -107,32 +107,31 @@ OFFSET_SIGNALS: Final = 1
 OFFSET_OVERRIDES: Final = 2
 OFFSET_RULES: Final = 3
 
-# Columns of `overrides` and `rules`; their programs are slices of `opcodes` and `operands`.
+# Columns of `overrides` and `rules`; a program is the number of its first step in `steps`.
 OVERRIDE_PROGRAM: Final = 0
-OVERRIDE_LENGTH: Final = 1
-OVERRIDE_FOR: Final = 2
+OVERRIDE_FOR: Final = 1
 
 RULE_PROGRAM: Final = 0
-RULE_LENGTH: Final = 1
-RULE_FOR: Final = 2
-RULE_KEEP: Final = 3
-RULE_BAND: Final = 4
+RULE_FOR: Final = 1
+RULE_KEEP: Final = 2
+RULE_BAND: Final = 3
 
 # Kinds of variables the programs read (`variables`, column 0); column 1 is the target.
-VARIABLE_HEALTH: Final = 0
-VARIABLE_RISK: Final = 1
-VARIABLE_EXPANSION: Final = 2
-VARIABLE_COVERAGE: Final = 3
-VARIABLE_SLOPE: Final = 4
-VARIABLE_ACCELERATION: Final = 5
-VARIABLE_DAYS_IN_BAND: Final = 6
-VARIABLE_CHANGE: Final = 7
-VARIABLE_VALUE_AT_RISK: Final = 8
-VARIABLE_SUBSCORE: Final = 9
-VARIABLE_VALUE: Final = 10
-VARIABLE_ETA: Final = 11
-VARIABLE_IN_BAND: Final = 12
-VARIABLE_ATTRIBUTE: Final = 13
+VARIABLE_VALUE: Final = 0
+VARIABLE_SUBSCORE: Final = 1
+VARIABLE_COVERAGE: Final = 2
+VARIABLE_ATTRIBUTE: Final = 3
+VARIABLE_HEALTH: Final = 4
+"""From this kind on a variable is *late*: known only once health, and at midnight the new close, is."""
+VARIABLE_RISK: Final = 5
+VARIABLE_EXPANSION: Final = 6
+VARIABLE_SLOPE: Final = 7
+VARIABLE_ACCELERATION: Final = 8
+VARIABLE_CHANGE: Final = 9
+VARIABLE_ETA: Final = 10
+VARIABLE_IN_BAND: Final = 11
+VARIABLE_DAYS_IN_BAND: Final = 12
+VARIABLE_VALUE_AT_RISK: Final = 13
 
 TERMS: Final = tuple(TermKind)
 TERM_HEALTH: Final = TERMS.index(TermKind.HEALTH)
@@ -161,8 +160,8 @@ class Plan(NamedTuple):
     ``weights[input]``, ``references[input]`` (points), ``curve_x``/``curve_y`` (knots of all curves),
     ``overrides[override, OVERRIDE_*]``, ``limits[override, floor|cap]`` (points, NaN = none),
     ``enter_below``/``leave_above``/``dwell_ms[band]`` (worst first, without the best), ``band_rule[band]`` (the rule
-    that a band raises, or -1), ``rules[rule, RULE_*]`` (the bands' first), ``opcodes``/``operands[step]``,
-    ``variables[variable, kind|target]``, ``intercepts[risk|expansion]``, ``terms[term, kind|target]``,
+    that a band raises, or -1), ``rules[rule, RULE_*]`` (the bands' first), ``steps[step]`` (see `scoring.lowering`),
+    ``variables[variable, kind|target]``, ``literals`` (what the programs' slots hold after the variables), ``intercepts[risk|expansion]``, ``terms[term, kind|target]``,
     ``coefficients[term]``, ``term_start``, ``decay_power[decay, age]``, ``decay_total[decay, age]`` (sum of the powers
     1 … age), ``constants``, ``offsets`` (where a row's blocks stand).
     """
@@ -186,9 +185,9 @@ class Plan(NamedTuple):
     dwell_ms: NDArray[np.int64]
     band_rule: NDArray[np.int64]
     rules: NDArray[np.int64]
-    opcodes: NDArray[np.int64]
-    operands: NDArray[np.float64]
+    steps: NDArray[np.int64]
     variables: NDArray[np.int64]
+    literals: NDArray[np.float64]
     intercepts: NDArray[np.float64]
     terms: NDArray[np.int64]
     coefficients: NDArray[np.float64]

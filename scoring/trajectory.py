@@ -10,9 +10,10 @@ Forward decay with bias removal: Cormode et al., ICDE 2009; irregular EWMA: Move
 
 import math
 
+import numpy as np
 from numba import njit
 
-from scoring.arrays import Floats
+from scoring.arrays import Shorts
 
 MINIMUM_EXPOSURE_DAYS = 1.0
 """A rate over less than a day of history would say more about the hour of the first event than about the account."""
@@ -94,34 +95,31 @@ def silence(slow_rate: float, quiet_days: float, dispersion: float) -> float:
 
 
 @njit(cache=True)
-def slope_per_day(closes: Floats, last: int, count: int) -> float:
-    """Return the least-squares slope of the ``count`` day closes that end at ``last``.
+def slope_per_day(closes: Shorts, days: int, step: int, newest: int, none: int) -> float:
+    """Return the least-squares slope of the last ``SLOPE_DAYS`` day closes, in units of a close per day.
 
     Parameters
     ----------
-    closes : float64 array, health at the end of each day, oldest first; NaN = no score that day
-    last : int, index of the newest close
-    count : int, days to look at
+    closes : int16 array, a ring of that many ``days``; every ``step``-th number is the health at the end of a day
+    newest : int, 0 to days - 1, the place in the ring of the newest close
+    none : int, stands where a day had no score
 
     Returns
     -------
     float
-        Points per day; NaN where fewer than ``SLOPE_MINIMUM_DAYS`` days have a score.
+        NaN where fewer than ``SLOPE_MINIMUM_DAYS`` days have a score. The sums are whole numbers, so exact.
     """
-    n = 0
-    sum_x = sum_y = sum_xx = sum_xy = 0.0
-    for k in range(count):
-        if last - k < 0:
-            break
-        y = closes[last - k]
-        if math.isnan(y):
-            continue
-        x = -float(k)
-        n += 1
-        sum_x += x
-        sum_y += y
-        sum_xx += x * x
-        sum_xy += x * y
+    n = sum_x = sum_y = sum_xx = sum_xy = np.int64(0)
+    day = newest
+    for x in range(0, -SLOPE_DAYS, -1):
+        y = np.int64(closes[day * step])
+        if y != none:
+            n += 1
+            sum_x += x
+            sum_y += y
+            sum_xx += x * x
+            sum_xy += x * y
+        day = day - 1 if day > 0 else days - 1
     if n < SLOPE_MINIMUM_DAYS:
         return math.nan
     return (n * sum_xy - sum_x * sum_y) / (n * sum_xx - sum_x * sum_x)

@@ -1,4 +1,4 @@
-"""Runs the postfix programs of rules and overrides: `scoring.expressions.evaluate`, compiled."""
+"""Runs the conditions of rules and overrides: `scoring.expressions.evaluate`, lowered and compiled."""
 
 import math
 from typing import Final
@@ -7,9 +7,8 @@ from numba import njit
 
 from scoring.arrays import Floats, Ints
 from scoring.expressions import Opcode
+from scoring.lowering import ACCEPT, LEFT, ON_FALSE, ON_TRUE, OPCODE, RIGHT
 
-PUSH: Final = int(Opcode.PUSH)
-LOAD: Final = int(Opcode.LOAD)
 NEGATE: Final = int(Opcode.NEGATE)
 ADD: Final = int(Opcode.ADD)
 SUBTRACT: Final = int(Opcode.SUBTRACT)
@@ -21,9 +20,6 @@ GREATER: Final = int(Opcode.GREATER)
 GREATER_EQUAL: Final = int(Opcode.GREATER_EQUAL)
 EQUAL: Final = int(Opcode.EQUAL)
 NOT_EQUAL: Final = int(Opcode.NOT_EQUAL)
-AND: Final = int(Opcode.AND)
-OR: Final = int(Opcode.OR)
-NOT: Final = int(Opcode.NOT)
 
 
 @njit(cache=True)
@@ -44,7 +40,9 @@ def compare(opcode: int, left: float, right: float) -> bool:
 
 @njit(cache=True)
 def arithmetic(opcode: int, left: float, right: float) -> float:
-    """Return one sum, difference, product or quotient; a quotient by 0 is NaN."""
+    """Return one negative, sum, difference, product or quotient; a quotient by 0 is NaN."""
+    if opcode == NEGATE:
+        return -left
     if opcode == ADD:
         return left + right
     if opcode == SUBTRACT:
@@ -55,31 +53,22 @@ def arithmetic(opcode: int, left: float, right: float) -> float:
 
 
 @njit(cache=True)
-def holds(opcodes: Ints, operands: Floats, start: int, length: int, variables: Floats, stack: Floats) -> bool:
-    """Return whether the condition in ``[start, start + length)`` of the program arrays is true of the variables."""
-    top = -1
-    for step in range(start, start + length):
-        opcode = opcodes[step]
-        if opcode == PUSH:
-            top += 1
-            stack[top] = operands[step]
-        elif opcode == LOAD:
-            top += 1
-            stack[top] = variables[int(operands[step])]
-        elif opcode == NEGATE:
-            stack[top] = -stack[top]
-        elif opcode == NOT:
-            stack[top] = 1.0 if stack[top] == 0.0 else 0.0
+def holds(steps: Ints, start: int, slots: Floats) -> bool:
+    """Return whether the condition whose first step is `start` is true.
+
+    Parameters
+    ----------
+    steps : int64 array [step, 5], see `scoring.lowering`
+    slots : float64 array, variables and literals; room for intermediate results is written
+    """
+    at = start
+    while at >= 0:
+        opcode = steps[at, OPCODE]
+        left = slots[steps[at, LEFT]]
+        right = slots[steps[at, RIGHT]]
+        if opcode >= LESS:
+            at = steps[at, ON_TRUE] if compare(opcode, left, right) else steps[at, ON_FALSE]
         else:
-            top -= 1
-            left = stack[top]
-            right = stack[top + 1]
-            if opcode == AND:
-                stack[top] = 1.0 if left > 0.0 and right > 0.0 else 0.0
-            elif opcode == OR:
-                stack[top] = 1.0 if left > 0.0 or right > 0.0 else 0.0
-            elif opcode >= LESS:
-                stack[top] = 1.0 if compare(opcode, left, right) else 0.0
-            else:
-                stack[top] = arithmetic(opcode, left, right)
-    return stack[0] > 0.0
+            slots[steps[at, ON_TRUE]] = arithmetic(opcode, left, right)
+            at = steps[at, ON_FALSE]
+    return at == ACCEPT

@@ -32,7 +32,6 @@ from state.layout import (
 )
 from state.rows import Rows
 from state.score import (
-    close_health,
     finish_score,
     measure_health,
     score_at,
@@ -60,17 +59,17 @@ def keep_close(plan: Plan, rows: Rows, work: Work, row: int) -> None:
             rows.closes[row, start + 1 + k] = np.int16(min(max(units, -32767), 32767))
             total += rows.closes[row, start + 1 + k]
         rows.closes[row, start] = np.int16(min(max(total, -32767), 32767))
-    fit_trajectory(plan, rows, work, row)
+    fit_trajectory(plan, rows, row)
 
 
 @part
-def fit_trajectory(plan: Plan, rows: Rows, work: Work, row: int) -> None:
+def fit_trajectory(plan: Plan, rows: Rows, row: int) -> None:
     """Fit slope and acceleration to the closes of the last 28 days; both stand still until the next midnight."""
-    day = rows.derived[row, DAY]
-    for k in range(2 * SLOPE_DAYS):
-        work.closes[k] = close_health(plan, rows, row, day - 2 * SLOPE_DAYS + k)
-    slope = slope_per_day(work.closes, 2 * SLOPE_DAYS - 1, SLOPE_DAYS)
-    earlier = slope_per_day(work.closes, SLOPE_DAYS - 1, SLOPE_DAYS)
+    newest = rows.derived[row, DAY] - 1
+    step = plan.inputs.shape[0] + 3
+    closes = rows.closes[row]
+    slope = slope_per_day(closes, TILE_DAYS, step, newest % TILE_DAYS, NO_CLOSE) / CLOSE_UNIT
+    earlier = slope_per_day(closes, TILE_DAYS, step, (newest - SLOPE_DAYS) % TILE_DAYS, NO_CLOSE) / CLOSE_UNIT
     rows.derived[row, SLOPE] = micro(slope)
     rows.derived[row, ACCELERATION] = micro((slope - earlier) / SLOPE_DAYS)
 
@@ -133,7 +132,7 @@ def advance(plan: Plan, rows: Rows, work: Work, row: int, to_ms: int) -> bool:
 
 
 @part
-def sleep_until(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
+def sleep_until(plan: Plan, rows: Rows, row: int, at_ms: int) -> None:
     """Let the days of a closed account pass: its tiles grow old, and days that nobody scored have no close."""
     width = plan.inputs.shape[0] + 3
     first = rows.derived[row, DAY]
@@ -141,7 +140,7 @@ def sleep_until(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> Non
         rows.closes[row, (rows.derived[row, DAY] % TILE_DAYS) * width] = NO_CLOSE
         open_day(plan, rows, row)
     if rows.derived[row, DAY] != first:
-        fit_trajectory(plan, rows, work, row)
+        fit_trajectory(plan, rows, row)
 
 
 @part

@@ -90,7 +90,7 @@ def begin(plan: Plan, rows: Rows, work: Work, row: int, topic: int, offset: int,
     else:
         target = max(target, as_of)
         if rows.ints[row, CLOSED] != 0:
-            sleep_until(plan, rows, work, row, target)
+            sleep_until(plan, rows, row, target)
         if not advance(plan, rows, work, row, target):
             return NO_ROOM
     # The event itself may move every rule once.

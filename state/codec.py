@@ -350,7 +350,7 @@ def derive(plan: Plan, rows: Rows, work: Work, row: int) -> None:
             recount_open(plan, rows, row, signal)
         if plan.signals[signal, p.SIGNAL_DECAY] >= 0:
             decay_sealed(plan, rows, row, signal)
-    fit_trajectory(plan, rows, work, row)
+    fit_trajectory(plan, rows, row)
     wait_for_next(plan, rows, row, rows.ints[row, AS_OF])
 
 

@@ -139,10 +139,8 @@ def time_overrides(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> 
     """Note since when each override's condition holds."""
     for which in range(plan.overrides.shape[0]):
         column = plan.offsets[p.OFFSET_OVERRIDES] + which
-        start = plan.overrides[which, p.OVERRIDE_PROGRAM]
-        length = plan.overrides[which, p.OVERRIDE_LENGTH]
         since = rows.ints[row, column]
-        if holds(plan.opcodes, plan.operands, start, length, work.variables, work.stack):
+        if holds(plan.steps, plan.overrides[which, p.OVERRIDE_PROGRAM], work.variables):
             if since == 0:
                 rows.ints[row, column] = at_ms
                 rows.dirty[row] |= HOT
@@ -205,8 +203,7 @@ def rule_truth(plan: Plan, rows: Rows, work: Work, row: int, rule: int) -> bool:
     band = plan.rules[rule, p.RULE_BAND]
     if band >= 0:
         return rows.ints[row, BAND] == band
-    start = plan.rules[rule, p.RULE_PROGRAM]
-    return holds(plan.opcodes, plan.operands, start, plan.rules[rule, p.RULE_LENGTH], work.variables, work.stack)
+    return holds(plan.steps, plan.rules[rule, p.RULE_PROGRAM], work.variables)
 
 
 @part

@@ -107,23 +107,6 @@ def fill_variable(
 
 
 @part
-def is_late(kind: int) -> bool:
-    """Return whether a variable of this kind is known only once health, and at midnight the new close, is."""
-    return (
-        kind == p.VARIABLE_HEALTH
-        or kind == p.VARIABLE_SLOPE
-        or kind == p.VARIABLE_ACCELERATION
-        or kind == p.VARIABLE_RISK
-        or kind == p.VARIABLE_EXPANSION
-        or kind == p.VARIABLE_CHANGE
-        or kind == p.VARIABLE_ETA
-        or kind == p.VARIABLE_IN_BAND
-        or kind == p.VARIABLE_DAYS_IN_BAND
-        or kind == p.VARIABLE_VALUE_AT_RISK
-    )
-
-
-@part
 def override_stands(plan: Plan, rows: Rows, row: int, which: int, is_true: bool, at_ms: int) -> bool:
     """Return whether an override applies: its condition holds, and its time, if it has one, is not over."""
     if not is_true:
@@ -141,9 +124,7 @@ def apply_limits(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, healt
             limit = plan.limits[which, pass_caps]
             if math.isnan(limit):
                 continue
-            start = plan.overrides[which, p.OVERRIDE_PROGRAM]
-            length = plan.overrides[which, p.OVERRIDE_LENGTH]
-            is_true = holds(plan.opcodes, plan.operands, start, length, work.variables, work.stack)
+            is_true = holds(plan.steps, plan.overrides[which, p.OVERRIDE_PROGRAM], work.variables)
             if override_stands(plan, rows, row, which, is_true, at_ms):
                 health = min(health, limit) if pass_caps == 1 else max(health, limit)
     if rows.ints[row, MANUAL_HEALTH] != NO_VALUE and at_ms < rows.ints[row, MANUAL_UNTIL]:
@@ -152,11 +133,11 @@ def apply_limits(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, healt
 
 
 @part
-def term_scale(plan: Plan, rows: Rows, row: int, which: int, at_ms: int) -> float:
+def term_scale(plan: Plan, rows: Rows, work: Work, row: int, which: int, at_ms: int) -> float:
     """Return a propensity term that neither health nor an input moves; 0 without data."""
     kind = plan.terms[which, 0]
     if kind == p.TERM_MOMENTUM:
-        value = value_at(plan, rows, row, plan.terms[which, 1], at_ms)
+        value = work.values[plan.terms[which, 1]]
         return 0.0 if math.isnan(value) else value
     if kind == p.TERM_SLOPE or kind == p.TERM_ACCELERATION:
         micro = rows.derived[row, SLOPE if kind == p.TERM_SLOPE else ACCELERATION]
@@ -167,7 +148,7 @@ def term_scale(plan: Plan, rows: Rows, row: int, which: int, at_ms: int) -> floa
             return 0.0
         return max(1.0 - (renewal_at - at_ms) / plan.constants[p.HORIZON_MS], 0.0)
     if kind == p.TERM_SEAT_USE:
-        value = value_at(plan, rows, row, plan.terms[which, 1], at_ms)
+        value = work.values[plan.terms[which, 1]]
         return 0.0 if math.isnan(value) else value - 0.75
     if kind == p.TERM_STRATEGIC_FIT:
         fit = rows.ints[row, STRATEGIC_FIT]
@@ -189,7 +170,7 @@ def term_amount(plan: Plan, rows: Rows, work: Work, row: int, which: int, at_ms:
         return 0.0
     if kind == p.TERM_COVERAGE:
         return work.score[PICTURE_COVERAGE] - 1.0
-    return term_scale(plan, rows, row, which, at_ms)
+    return term_scale(plan, rows, work, row, which, at_ms)
 
 
 @part
@@ -234,7 +215,7 @@ def measure_health(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> 
     if total > 0.0 and work.score[PICTURE_COVERAGE] >= plan.constants[p.MINIMUM_COVERAGE]:
         health = weighted / total
     for which in range(plan.variables.shape[0]):
-        if not is_late(plan.variables[which, 0]):
+        if plan.variables[which, 0] < p.VARIABLE_HEALTH:
             work.variables[which] = fill_variable(plan, rows, work, row, which, at_ms, 0.0, 0.0, 0.0)
         else:
             work.variables[which] = math.nan
@@ -281,7 +262,7 @@ def fill_late_variables(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int
     """Fill the variables that depend on health and band, after `score_at` and the band's move."""
     health = work.score[PICTURE_HEALTH]
     for which in range(plan.variables.shape[0]):
-        if is_late(plan.variables[which, 0]):
+        if plan.variables[which, 0] >= p.VARIABLE_HEALTH:
             work.variables[which] = fill_variable(
                 plan, rows, work, row, which, at_ms, health, work.score[PICTURE_RISK], work.score[PICTURE_EXPANSION]
             )

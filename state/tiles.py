@@ -14,8 +14,30 @@ leave no rounding behind, so late and early events give the same state.
 import numpy as np
 
 from scoring.jit import part
-from scoring.plan import PLANE_NARROW, PLANE_NONE, PLANE_WIDE, SIGNAL_DECAY, SIGNAL_PLANE, SIGNAL_SLOT, Plan
-from state.layout import ANCHOR, BURST, DAY, DECAY_COLUMNS, DERIVED_FIXED, DERIVED_SIGNAL, SUMS, TILE_DAYS, WINDOWS
+from scoring.plan import (
+    OFFSET_SIGNALS,
+    PLANE_NARROW,
+    PLANE_NONE,
+    PLANE_WIDE,
+    SIGNAL_DECAY,
+    SIGNAL_PLANE,
+    SIGNAL_SLOT,
+    Plan,
+)
+from state.layout import (
+    ANCHOR,
+    BURST,
+    DAY,
+    DAY_MS,
+    DECAY_COLUMNS,
+    DERIVED_FIXED,
+    DERIVED_SIGNAL,
+    LAST_AT,
+    SIGNAL_COLUMNS,
+    SUMS,
+    TILE_DAYS,
+    WINDOWS,
+)
 from state.rows import Rows
 
 WINDOW_DAYS = np.array([7, 14, 30, 90])
@@ -89,24 +111,39 @@ def decayed(plan: Plan, rows: Rows, row: int, signal: int, decay: int) -> float:
 
 
 @part
+def ring_tile(rows: Rows, row: int, plane: int, first: int, today: int, age: int) -> int:
+    """Return the tile so many days (0 to 90) before the ring's place of today; `first` is where the ring begins."""
+    place = today - age
+    if place < 0:
+        place += TILE_DAYS
+    return np.int64(rows.narrow[row, first + place]) if plane == PLANE_NARROW else rows.wide[row, first + place]
+
+
+@part
 def roll_day(plan: Plan, rows: Rows, row: int) -> None:
     """Seal today and open the next UTC day: the oldest tile falls out, sums lose the day that leaves their window."""
     day = rows.derived[row, DAY] + 1
     rows.derived[row, DAY] = day
+    today = day % TILE_DAYS
     for signal in range(plan.signals.shape[0]):
         plane = plan.signals[signal, SIGNAL_PLANE]
         if plane == PLANE_NONE:
             continue
+        last_at = rows.ints[row, plan.offsets[OFFSET_SIGNALS] + signal * SIGNAL_COLUMNS + LAST_AT]
+        if last_at < (day - TILE_DAYS) * DAY_MS:
+            continue  # all its tiles are 0
         base = DERIVED_FIXED + signal * DERIVED_SIGNAL + SUMS
-        if rows.derived[row, base + WINDOWS - 1] != 0:
-            for window in range(WINDOWS):
-                rows.derived[row, base + window] -= tile(plan, rows, row, signal, day - WINDOW_DAYS[window])
-        place = plan.signals[signal, SIGNAL_SLOT] * TILE_DAYS + day % TILE_DAYS
-        fallen = tile(plan, rows, row, signal, day - TILE_DAYS)
-        if plane == PLANE_NARROW:
-            rows.narrow[row, place] = 0
-        else:
-            rows.wide[row, place] = 0
-        is_changed = fallen != 0 or tile(plan, rows, row, signal, day - 1) != 0
-        if plan.signals[signal, SIGNAL_DECAY] >= 0 and is_changed:
+        first = plan.signals[signal, SIGNAL_SLOT] * TILE_DAYS
+        for window in range(WINDOWS):
+            if rows.derived[row, base + window] != 0:
+                rows.derived[row, base + window] -= ring_tile(rows, row, plane, first, today, WINDOW_DAYS[window])
+        fallen = ring_tile(rows, row, plane, first, today, 0)
+        if fallen != 0:
+            if plane == PLANE_NARROW:
+                rows.narrow[row, first + today] = 0
+            else:
+                rows.wide[row, first + today] = 0
+        if plan.signals[signal, SIGNAL_DECAY] >= 0 and (
+            fallen != 0 or ring_tile(rows, row, plane, first, today, 1) != 0
+        ):
             decay_sealed(plan, rows, row, signal)

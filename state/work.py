@@ -43,14 +43,12 @@ COUNT_BAND_CHANGES = 3
 COUNT_UNTRACKED = 4
 COUNTS = 5
 
-STACK = 32
-
 
 class Work(NamedTuple):
     """Scratch and output arrays.
 
     ``values[value]``, ``subscores[input]``, ``contributions[input, then missing data, then override and clamp]``,
-    ``variables[variable]``; ``score[PICTURE_*]``; ``stack`` of the rule machine;
+    ``variables[slot]`` of the conditions: variables, literals and intermediate results; ``score[PICTURE_*]``;
     ``moves[line, MOVE_*]`` and ``pictures[line, …]``, the first ``counts[COUNT_MOVES]`` lines in use;
     ``nothing[contribution]`` zeros, the contributions of a healthy account.
     """
@@ -62,8 +60,6 @@ class Work(NamedTuple):
     nothing: NDArray[np.float64]
     variables: NDArray[np.float64]
     score: NDArray[np.float64]
-    stack: NDArray[np.float64]
-    closes: NDArray[np.float64]
     moves: NDArray[np.int64]
     pictures: NDArray[np.float64]
     counts: NDArray[np.int64]
@@ -81,10 +77,8 @@ def make_work(plan: Plan, layout: Layout, lines: int) -> Work:
         weights=np.zeros(inputs),
         contributions=np.zeros(layout.contributions),
         nothing=np.zeros(layout.contributions),
-        variables=np.full(max(plan.variables.shape[0], 1), np.nan),
+        variables=np.concatenate([np.full(plan.variables.shape[0], np.nan), plan.literals]),
         score=np.full(PICTURE_FIXED, np.nan),
-        stack=np.zeros(STACK),
-        closes=np.full(2 * 14, np.nan),
         moves=np.zeros((lines, MOVE_COLUMNS), np.int64),
         pictures=np.zeros((lines, picture)),
         counts=np.zeros(COUNTS, np.int64),

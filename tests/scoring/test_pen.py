@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import orjson
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scoring.jit import entry
@@ -51,6 +51,7 @@ def written(write: Callable[..., int], *given: float) -> str:
     return buffer[: write(buffer, *given)].tobytes().decode()
 
 
+@settings(deadline=None)
 @given(st.floats(-1e9, 1e9))
 @example(0.0)
 @example(-1e-9)
@@ -68,18 +69,21 @@ def test_nan_is_null():
     assert written(_number, math.nan) == "null"
 
 
+@settings(deadline=None)
 @given(st.integers(-(2**62), 2**62))
 def test_whole_number_is_as_python_writes_it(number):
     """Whole numbers of either sign equal Python's text."""
     assert written(_whole, number) == str(number)
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**17), 10**17), st.integers(1, 6))
 def test_units_are_exact(units, decimals):
     """A count of decimal units is written without any rounding."""
     assert Decimal(written(_units, units, decimals)) == Decimal(units).scaleb(-decimals)
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**9), 10**9), st.integers(0, 3))
 def test_rounded_for_people(eighths, decimals):
     """Eighths, which floats hold exactly, round half away from 0 to the wanted decimals; 0 has no sign."""
@@ -88,6 +92,7 @@ def test_rounded_for_people(eighths, decimals):
     assert written(_rounded, eighths / 8, decimals) == (f"{wanted:f}" if wanted else f"{abs(wanted):f}")
 
 
+@settings(deadline=None)
 @given(st.floats(1e-3, 1e6))
 def test_brief_keeps_four_digits(number):
     """Four significant digits are kept, all digits before the point are, and nothing idle stands at the end."""
@@ -96,6 +101,7 @@ def test_brief_keeps_four_digits(number):
     assert "." not in text or text[-1] not in "0."
 
 
+@settings(deadline=None)
 @given(st.integers(0, 253_402_300_799_999))
 @example(0)
 @example(951_782_400_000)  # 2000-02-29

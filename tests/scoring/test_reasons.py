@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring.jit import entry
@@ -91,6 +91,7 @@ def test_title_is_escaped():
     assert reason["text"].startswith(title)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(-100, 100), st.floats(-100, 100)), min_size=8, max_size=8))
 def test_differences_are_the_largest_and_sum_to_the_move(pairs):
     """At most four differences, the largest first, none under half a point; with the rest they sum to the move."""

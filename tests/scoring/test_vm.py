@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from scoring.curves import interpolate
 from scoring.expressions import Opcode, evaluate
+from scoring.lowering import lower
 from scoring.vm import holds
 
 VARIABLES = 4
@@ -53,21 +54,23 @@ def condition(draw, depth=2):
 POINTS = st.lists(st.one_of(NUMBERS, st.just(math.nan)), min_size=VARIABLES, max_size=VARIABLES)
 
 
-def arrays(program):
-    """Return a program as the kernel keeps it."""
-    return (
-        np.array([int(opcode) for opcode, _ in program], np.int64),
-        np.array([float(operand) for _, operand in program], np.float64),
-    )
-
-
 @given(program=condition(), point=POINTS)
 @settings(max_examples=1000, deadline=None)
 def test_compiled_equals_the_reference(program, point):
-    """`holds` is `evaluate`, NaN and division by zero included."""
-    opcodes, operands = arrays(program)
-    wanted = evaluate(tuple(program), point) > 0
-    assert holds(opcodes, operands, 0, len(program), np.array(point), np.zeros(32)) == wanted
+    """`holds` of the lowered program is `evaluate`, NaN and division by zero included."""
+    lowered = lower([program])
+    slots = np.concatenate([[point[number] for number in lowered.variables], lowered.literals])
+    assert holds(lowered.steps, lowered.starts[0], slots) == (evaluate(tuple(program), point) > 0)
+
+
+@given(programs=st.lists(condition(), min_size=2, max_size=4), point=POINTS)
+@settings(max_examples=200, deadline=None)
+def test_programs_lowered_together_do_not_mix(programs, point):
+    """Programs that share slots, run one after the other, answer as each does alone."""
+    lowered = lower(programs)
+    slots = np.concatenate([[point[number] for number in lowered.variables], lowered.literals])
+    for program, start in zip(programs, lowered.starts, strict=True):
+        assert holds(lowered.steps, start, slots) == (evaluate(tuple(program), point) > 0)
 
 
 @given(
