@@ -3,7 +3,6 @@
 It knows the width of a row and what an empty one looks like, not what its columns mean.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -63,7 +62,6 @@ class AccountStore:
         self._template = _empty_row(layout)
         self._template_derived = _empty_derived(layout)
         self.rows = self._allocate(FIRST_CAPACITY, FIRST_CAPACITY)
-        self._fresh(self.rows, 0)
         self.handle = handle(self.rows)
         """The rows as compiled functions take them; another one after the store has grown."""
 
@@ -82,30 +80,33 @@ class AccountStore:
     def reserve(self, accounts: int, items: int) -> None:
         """Make room for that many more accounts and items; arrays at least double, so a row costs O(1) in the mean."""
         rows = self.rows
-        capacity = rows.next_due.size
-        wanted = len(self.names) + accounts
-        item_capacity = rows.items.size
-        wanted_items = int(rows.used[0]) + items
+        wanted, capacity = len(self.names) + accounts, rows.next_due.size
+        wanted_items, item_capacity = int(rows.used[0]) + items, rows.items.size
         if wanted <= capacity and wanted_items <= item_capacity:
             return
-        new_capacity = capacity if wanted <= capacity else max(2 * capacity, wanted)
-        new_items = item_capacity if wanted_items <= item_capacity else max(2 * item_capacity, wanted_items)
-        bigger = self._allocate(new_capacity, new_items)
-        n = len(self.names)
-        per_row: Sequence[NDArray[Any]] = rows[:8]
-        bigger_per_row: Sequence[NDArray[Any]] = bigger[:8]
-        for old, new in zip(per_row, bigger_per_row, strict=True):
-            new[:n] = old[:n]
+        if wanted > capacity:
+            rows = self._with_rows(rows, max(2 * capacity, wanted))
+        if wanted_items > item_capacity:
+            rows = self._with_items(rows, max(2 * item_capacity, wanted_items))
+        self.rows = rows
+        self.handle = handle(rows)
+
+    def _with_rows(self, rows: Rows, capacity: int) -> Rows:
+        """Return the arrays with room for that many rows."""
+        used = len(self.names)
+        bigger = self._empty_rows(capacity)
+        for name, array in bigger.items():
+            array[:used] = getattr(rows, name)[:used]
+        self._fresh(bigger, used)
+        return rows._replace(**bigger)
+
+    def _with_items(self, rows: Rows, capacity: int) -> Rows:
+        """Return the arrays with room for that many items."""
         used = int(rows.used[0])
+        bigger = rows._replace(**_empty_items(capacity))
         bigger.items[:used] = rows.items[:used]
-        bigger.used[0] = used
-        if new_items == item_capacity:
-            bigger = bigger._replace(slots=rows.slots)
-        else:
-            index_items(handle(bigger))
-        self._fresh(bigger, n)
-        self.rows = bigger
-        self.handle = handle(bigger)
+        index_items(handle(bigger))
+        return bigger
 
     def profile(self, row: int) -> dict[str, Any]:
         """Return the descriptive attributes of an account, texts, and its deeds (`state.deeds`); a new mapping."""
@@ -118,27 +119,38 @@ class AccountStore:
         return sum(array.nbytes for array in self.rows)
 
     def _allocate(self, capacity: int, items: int) -> Rows:
-        layout = self.layout
-        slots = 1 << (2 * items - 1).bit_length()
+        rows = self._empty_rows(capacity)
+        self._fresh(rows, 0)
         return Rows(
-            ints=np.empty((capacity, layout.int_columns), np.int64),
-            derived=np.empty((capacity, layout.derived_columns), np.int64),
-            decays=np.zeros((capacity, max(layout.decayed, 1) * DECAY_COLUMNS)),
-            narrow=np.zeros((capacity, max(layout.narrow, 1) * TILE_DAYS), np.int32),
-            wide=np.zeros((capacity, max(layout.wide, 1) * TILE_DAYS), np.int64),
-            closes=np.empty((capacity, TILE_DAYS * layout.close_columns), np.int16),
-            next_due=np.empty(capacity, np.int64),
-            dirty=np.zeros(capacity, np.uint8),
-            items=np.zeros(items, ITEM),
-            slots=np.full(slots, -1, np.int32),
+            **rows,
+            **_empty_items(items),
             used=np.zeros(1, np.int64),
         )
 
-    def _fresh(self, rows: Rows, start: int) -> None:
-        rows.ints[start:] = self._template
-        rows.derived[start:] = self._template_derived
-        rows.closes[start:] = NO_CLOSE
-        rows.next_due[start:] = NEVER
+    def _empty_rows(self, capacity: int) -> dict[str, NDArray[Any]]:
+        """Return the arrays whose first axis is the row number; what they begin with is `_fresh`'s."""
+        layout = self.layout
+        return {
+            "ints": np.empty((capacity, layout.int_columns), np.int64),
+            "derived": np.empty((capacity, layout.derived_columns), np.int64),
+            "decays": np.zeros((capacity, max(layout.decayed, 1) * DECAY_COLUMNS)),
+            "narrow": np.zeros((capacity, max(layout.narrow, 1) * TILE_DAYS), np.int32),
+            "wide": np.zeros((capacity, max(layout.wide, 1) * TILE_DAYS), np.int64),
+            "closes": np.empty((capacity, TILE_DAYS * layout.close_columns), np.int16),
+            "next_due": np.empty(capacity, np.int64),
+            "dirty": np.zeros(capacity, np.uint8),
+        }
+
+    def _fresh(self, rows: dict[str, NDArray[Any]], start: int) -> None:
+        rows["ints"][start:] = self._template
+        rows["derived"][start:] = self._template_derived
+        rows["closes"][start:] = NO_CLOSE
+        rows["next_due"][start:] = NEVER
+
+
+def _empty_items(capacity: int) -> dict[str, NDArray[Any]]:
+    """Return the arrays of the items, and the hash table over them, at most half full."""
+    return {"items": np.zeros(capacity, ITEM), "slots": np.full(1 << (2 * capacity - 1).bit_length(), -1, np.int32)}
 
 
 def _empty_row(layout: Layout) -> NDArray[np.int64]:
