@@ -4,6 +4,7 @@ It runs in threads of its own, so that it answers while the event loop is busy; 
 watchdog's affair, not the probe's.
 """
 
+import contextlib
 import logging
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -53,11 +54,12 @@ def serve(port: int, registry: CollectorRegistry, process: Readiness) -> Threadi
                 self._answer(HTTPStatus.NOT_FOUND, b"try /metrics, /healthz or /readyz\n", PLAIN)
 
         def _answer(self, status: HTTPStatus, body: bytes, kind: str) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            with contextlib.suppress(ConnectionError):  # whoever asked has given up waiting
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
             logger.debug(format, *args)

@@ -157,6 +157,9 @@ SETTINGS = (
         lambda text: text or None,
     ),
     _choice("log_level", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"), "Least severe log line that is written."),
+    _choice(
+        "log_format", "console", ("console", "json"), "How log lines are written: for people, or one JSON object each."
+    ),
 )
 
 
@@ -180,6 +183,7 @@ class Settings:
     future_skew_seconds: int = 600
     data_dir: str = "~/.bellwether"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["console", "json"] = "console"
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:

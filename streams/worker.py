@@ -6,7 +6,6 @@ A worker has one or both of two roles: scoring is the Faust app, projecting is a
 import asyncio
 import contextlib
 import gc
-import logging
 import signal
 import sys
 from collections.abc import Callable
@@ -14,15 +13,14 @@ from collections.abc import Callable
 from faust import Worker
 from mode import Service
 
-from streams import topics
+from streams import logs, topics
 from streams.app import INPUT_TOPICS, build
 from streams.halt import FAILED, Refusal
 from streams.observer import Observer
 from streams.ports import Fold
 from streams.projector import project_forever
 from streams.settings import Settings
-
-logger = logging.getLogger(__name__)
+from streams.watchdog import LIMIT_SECONDS
 
 OUTPUT_TOPICS = ("scores", "alerts", "dead-letters", "journal")
 
@@ -80,6 +78,7 @@ def run(
     observer: Observer | None = None,
     *,
     is_projecting: bool = False,
+    watchdog_seconds: float = LIMIT_SECONDS,
 ) -> int:
     """Work until told to stop; return the exit code.
 
@@ -93,6 +92,8 @@ def run(
         Told what happens; nobody when None.
     is_projecting
         Whether to copy scores and alerts into Redis.
+    watchdog_seconds
+        How long work, or the event loop itself, may stand still before the process ends itself, > 0.
     """
     assert new_fold is not None or is_projecting
     try:
@@ -102,13 +103,13 @@ def run(
         return refusal.code
     _use_uvloop()
     _collect_seldom()
-    _quieten(settings.log_level)
     if new_fold is None:
         return _project(settings, observer)
-    app = build(settings, new_fold, observer)
+    app = build(settings, new_fold, observer, watchdog_seconds=watchdog_seconds)
     beside = [ProjectorService(settings, observer)] if is_projecting else []
     loop = asyncio.new_event_loop()
-    worker = Worker(app, *beside, loglevel=settings.log_level, quiet=True, redirect_stdouts=False, loop=loop)
+    level, lines = settings.log_level, logs.configuration(settings)
+    worker = Worker(app, *beside, loglevel=level, logging_config=lines, quiet=True, redirect_stdouts=False, loop=loop)
     worker.spinner = None  # it draws on a terminal; our lines go to a log
     try:
         worker.execute_from_commandline()
@@ -119,7 +120,7 @@ def run(
 
 def _project(settings: Settings, observer: Observer | None) -> int:
     """Project until SIGTERM or Ctrl-C."""
-    logging.basicConfig(level=settings.log_level, format="[%(asctime)s] [%(process)s] [%(levelname)s] %(message)s")
+    logs.configure(settings)
 
     async def project() -> None:
         task = asyncio.create_task(project_forever(settings, observer))
@@ -130,13 +131,6 @@ def _project(settings: Settings, observer: Observer | None) -> int:
 
     asyncio.run(project())
     return 0
-
-
-def _quieten(level: str) -> None:
-    """Keep the tables that Faust and aiokafka print at every rebalance for those who debug."""
-    if level != "DEBUG":
-        for name in ("faust", "mode", "aiokafka"):
-            logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _collect_seldom() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry
 
+from streams import logs
 from streams.exposition import serve
 from streams.notify.courier import deliver_forever
 from streams.notify.observer import DeliveryMeasuring, DeliveryObserver
@@ -49,7 +50,7 @@ async def notify(
 
 def run(settings: Settings, targets: Sequence[Target], enabled: frozenset[str]) -> int:
     """Deliver until told to stop; return the exit code."""
-    logging.basicConfig(level=settings.log_level, format="[%(asctime)s] [%(process)s] [%(levelname)s] %(message)s")
+    logs.configure(settings)
     if settings.log_level != "DEBUG":
         logging.getLogger("aiokafka").setLevel(logging.ERROR)
     observer = DeliveryObserver()

@@ -73,8 +73,8 @@ class Local:
         As docker-compose.yml declares them.
     ports
         (service, port inside) → port here.
-    workers
-        Ports of the workers' metrics.
+    replicas
+        Service of ours → the ports of its replicas' metrics.
     outputs
         Job → what it printed.
     """
@@ -82,7 +82,7 @@ class Local:
     folder: Path
     services: dict[str, Any]
     ports: dict[tuple[str, int], int] = field(default_factory=dict)
-    workers: list[int] = field(default_factory=list)
+    replicas: dict[str, list[int]] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     _closing: ExitStack = field(default_factory=ExitStack)
 
@@ -138,7 +138,7 @@ class Local:
         place = self.folder / own / source.removeprefix("./").replace("/", "-")
         if not place.exists():
             place.mkdir(parents=True)
-            for path in (TOP / source).rglob("*.yml") if source.startswith("./") else ():
+            for path in (TOP / source).rglob("*.*ml") if source.startswith("./") else ():
                 target = place / path.relative_to(TOP / source)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(self.translate(path.read_text(encoding="utf-8"), own), encoding="utf-8")
@@ -158,9 +158,9 @@ class Local:
         if image == "bellwether" and "healthcheck" not in service:
             self._job(name, command)
         elif image == "bellwether":
-            for port in free_ports(service["deploy"]["replicas"]):
+            for port in free_ports(service["deploy"].get("replicas", 1)):
                 self.ports[name, 9464] = port  # the translation of the healthcheck needs the present replica's
-                self.workers.append(port)
+                self.replicas.setdefault(name, []).append(port)
                 self._serve(name, [*BELLWETHER, *command], self.environ(name, BELLWETHER_METRICS_PORT=str(port)))
         elif image == "kafka":
             self._serve(name, self._kafka(service), {})
@@ -170,7 +170,7 @@ class Local:
             where = ["--port", self.port(name, 6379), "--bind", "127.0.0.1", "--dir", self.mounted(name, "redis")]
             self._serve(name, [redis_server.find(), *options, *where], {})
         elif image == "prometheus":
-            self._name_workers()
+            self._name_replicas()
             listen = f"--web.listen-address=127.0.0.1:{self.port(name, 9090)}"
             self._serve(name, [prometheus(), *command, listen], {})
         else:
@@ -214,14 +214,14 @@ class Local:
         heap = shlex.split(service["environment"]["KAFKA_HEAP_OPTS"])
         return [*virtual_machine, *heap, "kafka.Kafka", folder / "server.properties"]
 
-    def _name_workers(self) -> None:
-        """In place of the name that Docker resolves to all replicas, put the replicas' ports."""
+    def _name_replicas(self) -> None:
+        """In place of the names that Docker resolves to all replicas, put the replicas' ports."""
         path = self.mounted("prometheus", "./deploy/prometheus") / "prometheus.yml"
         config = yaml.safe_load(path.read_text())
         for job in config["scrape_configs"]:
             for found in job.pop("dns_sd_configs", []):
-                assert found["names"] == ["worker"]
-                job["static_configs"] = [{"targets": [f"127.0.0.1:{port}" for port in self.workers]}]
+                (service,) = found["names"]
+                job["static_configs"] = [{"targets": [f"127.0.0.1:{port}" for port in self.replicas[service]]}]
         path.write_text(yaml.safe_dump(config))
 
 

@@ -39,7 +39,7 @@ def series_in(expression: str) -> set[str]:
 
 def run(*command: object) -> str:
     """Run a checking tool; return what it printed once it found nothing wrong."""
-    ran = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=150, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
 

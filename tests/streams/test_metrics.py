@@ -2,15 +2,20 @@
 
 import re
 import socket
+import struct
 import subprocess
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from threading import Event
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 
 from scoring.compile import compile_model
 from scoring.presets import load_model
@@ -167,6 +172,35 @@ def test_the_door_answers() -> None:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_whoever_gives_up_waiting_leaves_no_trace(capfd: pytest.CaptureFixture[str]) -> None:
+    """A scraper that closes the connection before its answer comes is no error of the worker's."""
+    observer = measuring()
+    asked, closed = Event(), Event()
+
+    class Slow(Collector):
+        def collect(self) -> Iterable[Family]:
+            asked.set()
+            closed.wait(10)
+            return ()
+
+    closed.set()
+    observer.metrics.registry.register(Slow())  # asks once, for the names
+    asked.clear()
+    closed.clear()
+    server = serve(0, observer.metrics.registry, observer)
+    try:
+        with socket.create_connection(server.server_address[:2]) as scraper:
+            scraper.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing resets
+            scraper.sendall(b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n")
+            assert asked.wait(10)
+        closed.set()
+        assert _status(f"http://127.0.0.1:{server.server_address[1]}/healthz") == 200
+    finally:
+        server.shutdown()
+        server.server_close()  # waits for the door's threads
+    assert capfd.readouterr().err == ""
 
 
 def test_a_taken_port_is_one_sentence() -> None:
