@@ -5,6 +5,8 @@ from scoring.model import Model, TermKind
 from scoring.values import seat_signal
 
 MANY_INPUTS = 8
+LIGHT_SHARE = 0.03
+"""An input of less weight moves no score that anybody reads: it is there for the risk's terms."""
 NARROW_GAP = 3.0
 """Points between a band's thresholds that day-to-day noise of a healthy account spans easily."""
 
@@ -18,9 +20,11 @@ def doubts_of(model: Model) -> tuple[str, ...]:
         for signal in model.signals
         if signal.name not in used
     ]
-    if len(model.inputs) > MANY_INPUTS:
+    total = sum(entry.weight for entry in model.inputs)
+    heavy = [entry for entry in model.inputs if entry.weight >= LIGHT_SHARE * total]
+    if len(heavy) > MANY_INPUTS:
         found.append(
-            f"{len(model.inputs)} inputs: beyond {MANY_INPUTS}, weak inputs dilute strong ones and a move can no longer be "
+            f"{len(heavy)} inputs: beyond {MANY_INPUTS}, weak inputs dilute strong ones and a move can no longer be "
             "read off the score. One published comparison found 14 inputs right in 52 % of cases at 90 days, six with "
             "two human ones in 81 %. Drop what `bellwether backtest` shows to add nothing",
         )

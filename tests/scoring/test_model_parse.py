@@ -235,13 +235,16 @@ def test_more_than_eight_inputs_draw_a_warning_with_the_reason():
     """Nine inputs are allowed, and the model says why that is doubtful."""
     content = small()
     for number in range(7):
-        content["inputs"][f"extra{number}"] = {"value": "contacts", "curve": [[0, 0], [number + 1, 100]], "weight": 1}
+        content["inputs"][f"extra{number}"] = {"value": "contacts", "curve": [[0, 0], [number + 1, 100]], "weight": 9}
     (warning,) = parse(content).warnings
     assert warning == (
         "9 inputs: beyond 8, weak inputs dilute strong ones and a move can no longer be read off the score. One published "
         "comparison found 14 inputs right in 52 % of cases at 90 days, six with two human ones in 81 %. Drop what "
         "`bellwether backtest` shows to add nothing"
     )
+    for number in range(7):
+        content["inputs"][f"extra{number}"]["weight"] = 0.1
+    assert parse(content).warnings == ()  # too light to dilute anything: there for the risk
 
 
 def test_doubtful_parts_draw_warnings():
