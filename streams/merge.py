@@ -67,7 +67,11 @@ class Run(NamedTuple):
 
 
 class GapError(Exception):
-    """A chunk does not follow on the one before it: records in between would be lost."""
+    """A chunk starts beyond the end of the one before it: records in between would be lost."""
+
+
+class RewoundError(Exception):
+    """A chunk starts before the end of the one before it: offsets of this log have begun again."""
 
 
 @dataclass(slots=True)
@@ -120,6 +124,8 @@ class Inbox:
         ------
         GapError
             When the chunk starts beyond the end of the one before it.
+        RewoundError
+            When it starts before that end.
         """
         topic = chunk.topic
         expected = self._end[topic]
@@ -127,7 +133,9 @@ class Inbox:
             raise GapError(
                 f"{topic}[{chunk.partition}]: expected the next chunk to start at offset {expected}, got {chunk.start}"
             )
-        self._end[topic] = max(expected, chunk.end)
+        if chunk.start < expected:
+            raise RewoundError(f"the log goes on at {chunk.start}, before the state's position {expected}")
+        self._end[topic] = chunk.end
         (self._behind.add if chunk.is_behind else self._behind.discard)(topic)
         self._siblings_missing = (self._siblings_missing or chunk.siblings) - 1
         self._waiting_since = None

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 STALL_SECONDS = 60.0
 """A changelog that yields nothing for this long, though its end is not reached, is given up."""
 
+MADE_ANEW = "the topic was made anew; start over with a new BELLWETHER_APP_ID"
+
 ANSWER_SECONDS = 30.0
 RETRY_SECONDS = 0.2
 PROGRESS_SECONDS = 5.0
@@ -39,8 +41,8 @@ class Source:
 
     Parameters
     ----------
-    kafka
-        Bootstrap servers.
+    client
+        What every Kafka client is given, see `streams.access.kafka`.
     group
         Consumer group whose committed offsets the state must fit.
     changelog
@@ -49,7 +51,7 @@ class Source:
         Input topic → its name in Kafka, in rank order.
     """
 
-    kafka: str
+    client: Mapping[str, Any]
     group: str
     changelog: str
     inputs: Mapping[str, str]
@@ -57,7 +59,7 @@ class Source:
     def consumer(self) -> AIOKafkaConsumer:
         """Return a plain consumer that reads only what is committed, from wherever it is told to."""
         return AIOKafkaConsumer(
-            bootstrap_servers=self.kafka,
+            **self.client,
             enable_auto_commit=False,
             isolation_level="read_committed",
             # With the default "latest" a first seek to the beginning can lose a race against the reset to the end,
@@ -178,8 +180,7 @@ def _refuse_misfits(tp: TopicPartition, position: int | None, committed: int, lo
         )
     if end < known:
         raise Refusal(
-            f"{where}: the log ends at {end}, before the state's position {known}: the topic was made anew;"
-            " start over with a new BELLWETHER_APP_ID",
+            f"{where}: the log ends at {end}, before the state's position {known}: {MADE_ANEW}",
             UNSAFE,
         )
     if position is not None and first > position:
@@ -204,7 +205,7 @@ async def is_fenced(lease: Lease, source: Source) -> bool:
 
 
 async def _committed(source: Source) -> Mapping[TopicPartition, int]:
-    client = AIOKafkaAdminClient(bootstrap_servers=source.kafka)
+    client = AIOKafkaAdminClient(**source.client)
     await client.start()
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
@@ -227,7 +228,7 @@ async def _committed(source: Source) -> Mapping[TopicPartition, int]:
 
 async def count_members(source: Source) -> int:
     """Return how many workers the group has."""
-    client = AIOKafkaAdminClient(bootstrap_servers=source.kafka)
+    client = AIOKafkaAdminClient(**source.client)
     await client.start()
     try:
         answers = await client.describe_consumer_groups([source.group])

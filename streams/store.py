@@ -22,14 +22,15 @@ from aiokafka.errors import KafkaError
 from faust.stores import base
 from faust.tables.table import Table
 
+from streams.access import kafka_refusal
 from streams.commit import Committer
 from streams.failpoints import Failpoints
-from streams.halt import FAILED, Refusal, halt
+from streams.halt import FAILED, UNSAFE, Refusal, halt
 from streams.lease import Lease
-from streams.merge import Chunk, GapError
+from streams.merge import Chunk, GapError, RewoundError
 from streams.observer import Observer
 from streams.ports import Fold
-from streams.recovery import Source, changelog_ends, check_positions, is_fenced, restore
+from streams.recovery import MADE_ANEW, Source, changelog_ends, check_positions, is_fenced, restore
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +104,9 @@ class Leases:
                 self.observer.chunk_dropped(chunk.topic, len(chunk.records))
         except GapError as error:
             halt(FAILED, f"records were passed over unread: {error}; restart the worker, it reads them again")
+        except RewoundError as error:
+            where = f"{self.source.inputs[chunk.topic]}[{chunk.partition}]"
+            halt(UNSAFE, f"{where}: {error}: {MADE_ANEW}")
 
     def is_full(self, topic: str, partition: int) -> bool:
         """Return whether fetching this topic of this partition should pause."""
@@ -133,7 +137,9 @@ class Leases:
                 producers = await asyncio.gather(*(self._producer(partition) for partition in new))
                 self._ends = await changelog_ends(self.source, partitions) if partitions else {}
         except (KafkaError, OSError) as error:
-            halt(FAILED, f"partitions {new}: takeover failed: {error!r}; restart the worker")
+            halt(
+                FAILED, f"partitions {new}: takeover failed: {kafka_refusal(error) or repr(error)}; restart the worker"
+            )
         for partition, producer in zip(new, producers, strict=True):
             self._held[partition] = Lease(partition, self._new_fold(partition), producer, self._topics)
         logger.info("owning partitions %s, %d new, in %.2f s", sorted(partitions), len(new), monotonic() - began)
@@ -167,7 +173,7 @@ class Leases:
 
     async def _producer(self, partition: int) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
-            bootstrap_servers=self.source.kafka,
+            **self.source.client,
             transactional_id=f"{self.source.group}-{partition}",
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
             max_batch_size=BATCH_BYTES,
@@ -214,6 +220,8 @@ async def halting(work: Awaitable[None]) -> None:
     except Refusal as refusal:
         halt(refusal.code, str(refusal))
     except Exception as error:
+        if sentence := kafka_refusal(error):
+            halt(FAILED, sentence)
         logger.critical("unexpected", exc_info=error)
         halt(FAILED, f"stopped by {type(error).__name__}: {error}")
 

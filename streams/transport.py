@@ -114,6 +114,9 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
 class ChunkConsumer(driver.Consumer):
     """Hands each fetched partition over as one message, and seeks to the positions of the state."""
 
+    _sought = -1
+    """The assignment whose seek is done. What is fetched before it lies anywhere, and is nobody's."""
+
     def _new_consumer_thread(self) -> ChunkThread:
         return ChunkThread(self, loop=self.loop, beacon=self.beacon)
 
@@ -122,7 +125,7 @@ class ChunkConsumer(driver.Consumer):
         active = active_partitions or set()
         is_full = self.app.is_full
         wanted = Wanted((tp for tp in active if not is_full(tp)), generation)
-        if not wanted:
+        if not wanted or generation != self._sought:
             await asyncio.sleep(FULL_POLL_SECONDS)
             return {}
         if len(wanted) < len(active):
@@ -160,11 +163,13 @@ class ChunkConsumer(driver.Consumer):
         """
         if not self.flow_active:
             return  # called between assignments: the seek that counts follows the restore
-        # Serving begins before the seek: a chunk fetched from an earlier position is only skipped over,
-        # one fetched right after the seek and dropped would leave a gap.
-        starts = self.app.begin_serving(self.app.consumer_generation_id)
+        generation = self.app.consumer_generation_id
+        if generation == self._sought:
+            return
+        starts = self.app.begin_serving(generation)
         if starts:
             await self.seek_wait({self._new_topicpartition(*tp): offset for tp, offset in starts.items()})
+        self._sought = generation
 
 
 class ChunkTransport(driver.Transport):

@@ -17,6 +17,7 @@ from state.record import Record
 from streams.topics import CHANGELOG
 
 OUTPUTS = {"scores": "scores", "alerts": "alerts", "dead-letters": "dead_letters", "rerouted": "rerouted"}
+REASONS = ("bw_topic", "bw_reason")
 READ = (*INPUT_TOPICS, "scores", "alerts", "dead-letters", "journal", CHANGELOG)
 """Topics whose committed records a check needs."""
 
@@ -50,6 +51,7 @@ class Check:
         self.alerts = 0
         self._sent: dict[tuple[str, int], list[Message]] = {}
         self._rerouted: list[tuple[int, Message]] = []
+        self._refusals: Counter[str] = Counter()
 
     def everything(self, sent: Mapping[str, int]) -> None:
         """Check all that can be derived from the logs; ``sent`` is what producers wrote, by kind."""
@@ -83,6 +85,8 @@ class Check:
             flush = fold.take_flush()
             if flush is None or flush.journal.value != record.value:
                 raise ViolationError(f"{where}: {record.value!r} but the fold's is {flush and flush.journal.value!r}")
+            for letter in flush.dead_letters:
+                self._refusals[" ".join(value.decode() for key, value in letter.headers[:5] if key in REASONS)] += 1
             for topic, name in OUTPUTS.items():
                 messages: list[Message] = getattr(flush, name)
                 if topic == "rerouted":
@@ -179,7 +183,7 @@ class Check:
         good, broken, either = sent["good"], sent["bad"] + sent["future"], sent["expired"]
         is_applied = good <= total["applied"] <= good + sent["repeated"] + either
         if not is_applied or not broken <= total["dead_letter"] <= broken + either:
-            raise ViolationError(f"sent {dict(sent)} but counted {dict(total)}")
+            raise ViolationError(f"sent {dict(sent)} but counted {dict(total)}; refused: {dict(self._refusals)}")
 
 
 def _same_rows(where: str, found: Partition, wanted: Partition) -> None:

@@ -15,6 +15,8 @@ from streams.settings import Settings
 DESCRIBE_QUORUM = 55  # Kafka protocol, API key
 TRANSACTION = 1  # kind of coordinator
 ANSWER_SECONDS = 30.0
+START_SECONDS = 240.0
+"""A broker takes some seconds; rounds also run on machines that do much else."""
 
 
 async def leader(settings: Settings, topic: str, partition: int) -> int:
@@ -88,4 +90,4 @@ async def start(servers: Iterable[Server]) -> None:
     for server in servers:
         if not server.running:
             server.launch()
-    await asyncio.gather(*(asyncio.to_thread(server.wait_ready) for server in servers))
+    await asyncio.gather(*(asyncio.to_thread(server.wait_ready, START_SECONDS) for server in servers))

@@ -13,7 +13,7 @@ import redis.asyncio
 from deploy.local.processes import Server
 from streams.supervise import Child
 from tests.faults import brokers
-from tests.faults.stage import PARTITIONS, MissedError, Stage
+from tests.faults.stage import PARTITIONS, START_SECONDS, MissedError, Stage
 
 Fault = Callable[[Stage, random.Random], Awaitable[None]]
 Choice = Callable[[Stage, random.Random], Awaitable[list[Server]]]
@@ -23,6 +23,9 @@ FREEZE_SECONDS = 13.0
 
 AWAY_SECONDS = (2.0, 6.0)
 """For how long a broker or Redis is away."""
+
+POINT_SECONDS = 120.0
+"""For a worker to come to a named point."""
 
 BURST_KILLS = 8
 STORM_GUESTS = 3
@@ -73,7 +76,12 @@ async def kill_at(point: str, stage: Stage, chance: random.Random) -> None:
     with stage.armed(victim, f"{point}:{1 if point.startswith('restore') else chance.randint(2, 12)}"):
         stage.signal(victim, signal.SIGTERM)
         armed = await stage.next_life(victim, former)
-    await stage.until(lambda: stage.supervisor.pid(victim.name) != armed, 60, f"{victim.name} did not come to {point}")
+    await stage.until(
+        lambda: stage.supervisor.pid(victim.name) != armed,
+        POINT_SECONDS,
+        f"{victim.name} did not come to {point}",
+        MissedError,
+    )
     await stage.landed()
 
 
@@ -116,7 +124,9 @@ async def frozen_in_transaction(stage: Stage, chance: random.Random) -> Child:
     with stage.armed(victim, f"before_commit:{chance.randint(3, 12)}:SIGSTOP"):
         stage.signal(victim, signal.SIGTERM)
         await stage.next_life(victim, former)
-    await stage.until(lambda: stage.is_frozen(victim), 60, f"{victim.name} did not come to before_commit")
+    await stage.until(
+        lambda: stage.is_frozen(victim), POINT_SECONDS, f"{victim.name} did not come to before_commit", MissedError
+    )
     return victim
 
 
@@ -136,7 +146,9 @@ async def storm(stage: Stage, chance: random.Random) -> None:
         await stage.busy()
         stage.quiet()
         async with stage.extra() as guest:
-            await stage.until(lambda guest=guest: guest.pid("guest") is not None, 30, "the guest does not start")
+            await stage.until(
+                lambda guest=guest: guest.pid("guest") is not None, START_SECONDS, "the guest does not start"
+            )
             await asyncio.sleep(chance.uniform(3.0, 7.0))
             await stage.landed()
             pid = guest.pid("guest")

@@ -132,9 +132,9 @@ class Worker:
             observer=observer,
             failpoints=failpoints,
         )
-        source = Source("", GROUP, CHANGELOG, INPUTS)
+        source = Source({}, GROUP, CHANGELOG, INPUTS)
         leases = self.leases = self._parts.leases(source, self._parts.new_fold, committer, observer, failpoints)
-        ticker = Ticker(leases, "", "ticks", habits.clock, habits.tick_seconds, self._log_ends, observer)
+        ticker = Ticker(leases, {}, "ticks", habits.clock, habits.tick_seconds, self._log_ends, observer)
         if is_ticking:
             self._ticking = self._begin(ticker.tick_forever())
         for topic in INPUT_TOPICS:
@@ -160,10 +160,7 @@ class Worker:
         generation, partitions = await member.join()
         self._generation, self._positions, self._is_flowing = generation, {}, True
         await halting(leases.take_over(partitions, generation))
-        # The consumer begins at the committed offsets until it is told where the state stands.
-        committed = self._brokers.offsets.get(GROUP, {})
-        tps = [TopicPartition(topic, partition) for partition in sorted(partitions) for topic in INPUT_TOPICS]
-        self._begin(self._recover(leases, generation, tps, dict(committed)))
+        self._begin(self._recover(leases, generation))
         heartbeats = asyncio.create_task(member.until_rebalance(generation))
         await asyncio.wait((heartbeats, stopping), return_when=asyncio.FIRST_COMPLETED)
         heartbeats.cancel()
@@ -171,14 +168,11 @@ class Worker:
         if not self._stop.is_set():
             await halting(leases.release())
 
-    async def _recover(
-        self, leases: Leases, generation: int, tps: list[TopicPartition], committed: dict[tuple[str, int], int]
-    ) -> None:
+    async def _recover(self, leases: Leases, generation: int) -> None:
+        """Restore, then seek: there are no positions before, as the consumer gives nothing away until it has sought."""
         await leases.restore_new()
         if generation != self._generation or not self._is_flowing:
             return
-        if self._chance.random() < 0.5:  # fetches may run before the seek: they begin where the group stands
-            self._positions = {tp: committed.get((tp.topic, tp.partition), 0) for tp in tps}
         starts = leases.begin_serving(generation)
         await self._network.pause(self._chance.choice((self._network.delay(), 0.2)))
         if generation == self._generation and self._is_flowing:

@@ -49,7 +49,7 @@ class CountingFold:
                 count = rows[key] = rows.get(key, 0) + 1
                 changed.add(key)
                 if count % EVERY == 0:
-                    self._alerts.append(Message(key, b"%d" % count, (("ce_id", key + b"-%d" % count),)))
+                    self._alerts.append(Message(key, b"%d" % count, _headers(key, count)))
                     self.urgent = True
         self.positions[topic] = fresh[-1].offset + 1
         self._runs.append([topic, fresh[0].offset, fresh[-1].offset])
@@ -88,6 +88,10 @@ class CountingFold:
 
     def finish_load(self) -> None:
         """Nothing to derive."""
+
+
+def _headers(key: bytes, count: int) -> tuple[tuple[str, bytes], ...]:
+    return ("ce_id", key + b"-%d" % count), ("ce_type", b"io.bellwether.alert.firing")
 
 
 if __name__ == "__main__":

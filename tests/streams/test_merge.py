@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.merge import SIBLING_WAIT_SECONDS, Chunk, GapError, Inbox
+from streams.merge import SIBLING_WAIT_SECONDS, Chunk, GapError, Inbox, RewoundError
 
 TOPICS = ("usage", "billing", "ticks")
 
@@ -128,13 +128,12 @@ def test_a_gap_is_refused() -> None:
     assert str(caught.value) == "usage[0]: expected the next chunk to start at offset 1, got 3"
 
 
-def test_an_overlap_is_accepted() -> None:
-    """A chunk read again after a seek is no fault: the state skips what it has."""
+def test_a_log_that_begins_again_is_refused() -> None:
+    """A chunk that starts before the end of the one before it would pass for records that the state has seen."""
     box = inbox(chunk("usage", 0, 1, 2))
-    box.offer(chunk("usage", 0, 1, 2, 3))
-    assert box.applied_to("usage") == 0
-    assert taken(box) == "u:1,2 u:1,2,3"
-    assert box.applied_to("usage") == 3
+    with pytest.raises(RewoundError) as caught:
+        box.offer(chunk("usage", 0, 1))
+    assert str(caught.value) == "the log goes on at 0, before the state's position 2"
 
 
 def test_markers_count_as_applied_once_everything_before_them_is() -> None:
