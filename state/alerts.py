@@ -117,7 +117,13 @@ class Alerts:
         parts = [
             *(b'{"alert_id":"', identity, b'","dedup_key":"', identity, b'","account_id":', orjson.dumps(account)),
             *(self._heads[move[MOVE_RULE]][state], members, b',"next_step":'),
-            *(self._next_step(row, rule, state, move[MOVE_AT], identity.decode()), decided, b'"positions":', positions, b"}"),
+            *(
+                self._next_step(row, rule, state, move[MOVE_AT], identity.decode()),
+                decided,
+                b'"positions":',
+                positions,
+                b"}",
+            ),
             self._resolutions[move[MOVE_RESOLUTION]] if state == RESOLVED else b"",
             *(self._model, b"}"),
         ]

@@ -30,11 +30,13 @@ from state.layout import (
     DERIVED_SIGNAL,
     DISTINCT_HEAD,
     HOT,
+    LAST_AT,
     NO_CLOSE,
     NO_VALUE,
     OPEN_COUNT,
     OPEN_HEAD,
     OPEN_OLDEST,
+    SIGNAL_COLUMNS,
     SUMS,
     TILE_DAYS,
     WINDOWS,
@@ -42,7 +44,6 @@ from state.layout import (
 from state.rows import Rows
 from state.tiles import WINDOW_DAYS, decay_sealed, tile
 from state.varint import MAXIMUM_BYTES, Bytes, put, put_hash, take, take_hash
-from state.work import Work
 
 HOT_DAYS = 7
 """Sealed days the hot part may hold before the cold part is written anew: a week of daily use costs one cold record."""
@@ -79,9 +80,11 @@ def put_tiles(plan: Plan, rows: Rows, row: int, first: int, last: int, buffer: B
         if plan.signals[signal, p.SIGNAL_PLANE] == p.PLANE_NONE:
             continue
         count = 0
-        for day in range(first, last + 1):
-            if tile(plan, rows, row, signal, day) != 0:
-                count += 1
+        last_at = rows.ints[row, plan.offsets[p.OFFSET_SIGNALS] + signal * SIGNAL_COLUMNS + LAST_AT]
+        if last_at >= first * DAY_MS:  # else nothing was counted since
+            for day in range(first, last + 1):
+                if tile(plan, rows, row, signal, day) != 0:
+                    count += 1
         place = put(buffer, place, count)
         if count > 0:
             for day in range(first, last + 1):
@@ -332,7 +335,7 @@ def decode_hot(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> i
 
 
 @part
-def derive(plan: Plan, rows: Rows, work: Work, row: int) -> None:
+def derive(plan: Plan, rows: Rows, row: int) -> None:
     """Make everything of a restored row that follows from what was kept: sums, open items, decays, slope, due time."""
     day = rows.derived[row, DAY]
     for signal in range(plan.signals.shape[0]):
@@ -355,10 +358,10 @@ def derive(plan: Plan, rows: Rows, work: Work, row: int) -> None:
 
 
 @entry
-def derive_all(plan: Plan, rows: Rows, work: Work, count: int) -> None:
+def derive_all(plan: Plan, rows: Rows, count: int) -> None:
     """Make what follows from the kept columns of the first `count` rows."""
     for row in range(count):
-        derive(plan, rows, work, row)
+        derive(plan, rows, row)
 
 
 @entry

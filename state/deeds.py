@@ -89,7 +89,8 @@ def deed_of(event: Command, effect: Effect, at_ms: int) -> Deed:
 
 def deeds_of(profile: Mapping[str, Any]) -> list[Deed]:
     """Return the deeds in a profile, oldest first."""
-    return msgspec.convert(profile.get(DEEDS, []), list[Deed])
+    kept = profile.get(DEEDS)
+    return msgspec.convert(kept, list[Deed]) if kept else []
 
 
 def remember(profile: MutableMapping[str, Any], deed: Deed) -> None:

@@ -143,9 +143,9 @@ class Intake:
         for part in parts:
             chunk, kept, faults = self.decode(part)
             refused += faults
-            home, gone = self._at_home(part, chunk, kept)
+            rows, home, gone = self._at_home(part, chunk, kept)
             away += gone
-            columns.append(self._columns(part, chunk, kept, home))
+            columns.append(self._columns(part, chunk, kept, rows, home))
             chosen = kept if home is None else kept[home]
             whole = chosen.size == len(part.records)
             records += part.records if whole else [part.records[k] for k in chosen.tolist()]
@@ -167,29 +167,37 @@ class Intake:
 
     def _at_home(
         self, part: Part, chunk: Chunk, kept: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64] | None, list[tuple[int, str, Message]]]:
-        """Return which events belong here (None = all), and messages for the partitions of the others."""
-        numbers = self._store.numbers
-        strangers = [k for k, account in enumerate(chunk.account) if account not in numbers]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64] | None, list[tuple[int, str, Message]]]:
+        """Return the rows of the events that belong here, which these are (None = all), and messages for the others."""
+        accounts = chunk.account
+        rows = list(map(self._store.numbers.get, accounts))
+        if None not in rows:
+            return np.array(rows, np.int64), None, []
         gone: list[tuple[int, str, Message]] = []
         left: list[int] = []
-        for k in strangers:
-            account = chunk.account[k]
-            target = self.target(account)
-            if target != self._number:
-                left.append(k)
-                index = int(kept[k])
-                message = rerouted(part.topic, self._number, part.records[index], account, target)
-                gone.append((int(part.places[index]), part.topic, message))
-        return (np.delete(np.arange(len(chunk.account)), left) if left else None), gone
+        self._store.reserve(rows.count(None), 0)
+        for k in [k for k, row in enumerate(rows) if row is None]:
+            target = self.target(accounts[k])
+            if target == self._number:
+                rows[k] = self._store.number(accounts[k])
+                continue
+            left.append(k)
+            index = int(kept[k])
+            message = rerouted(part.topic, self._number, part.records[index], accounts[k], target)
+            gone.append((int(part.places[index]), part.topic, message))
+        home = np.delete(np.arange(len(accounts)), left) if left else None
+        return np.array([row for row in rows if row is not None], np.int64), home, gone
 
     def _columns(
-        self, part: Part, chunk: Chunk, kept: NDArray[np.int64], home: NDArray[np.int64] | None
+        self,
+        part: Part,
+        chunk: Chunk,
+        kept: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        home: NDArray[np.int64] | None,
     ) -> dict[str, Any]:
-        accounts, names = chunk.account, chunk.event
-        if home is not None:
-            accounts, names = [accounts[k] for k in home.tolist()], [names[k] for k in home.tolist()]
-        count = len(accounts)
+        names = chunk.event if home is None else [chunk.event[k] for k in home.tolist()]
+        count = rows.size
         codes, hashes = self._names[part.contract].resolve(names)
 
         def chosen(column: NDArray[Any]) -> NDArray[Any]:
@@ -197,7 +205,7 @@ class Intake:
 
         return {
             "place": part.places[chosen(kept)],
-            "row": self._rows(accounts),
+            "row": rows,
             "topic": np.full(count, INPUT_TOPICS.index(part.topic), np.int64),
             "bit": np.full(count, 1 << TOPICS.index(part.contract), np.int64),
             "code": codes,
@@ -216,14 +224,6 @@ class Intake:
             "seats": chosen(chunk.seats),
             "mrr": chosen(chunk.mrr),
         }
-
-    def _rows(self, accounts: Sequence[str]) -> NDArray[np.int64]:
-        numbers = self._store.numbers
-        try:
-            return np.array([numbers[account] for account in accounts], np.int64)
-        except KeyError:
-            self._store.reserve(len(accounts), 0)
-            return np.array([self._store.number(account) for account in accounts], np.int64)
 
 
 def _concatenated(columns: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -405,7 +405,7 @@ class Partition:
         if meta.held is not None:
             self._held = Tick(as_of_ms=meta.held[0], ends=meta.held[1])
         rows, count = self.store.rows, len(self.store)
-        derive_all(self.plan, self.store.handle, self.work, count)
+        derive_all(self.plan, self.store.handle, count)
         if self.clock_ms != NO_VALUE:
             self._sweep_from = 0
             self.sweep(max(count, 1))

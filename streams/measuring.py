@@ -5,6 +5,7 @@ is computed when Prometheus asks, in the endpoint's thread, so that scoring pays
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from time import monotonic
 from typing import Final, Literal
@@ -37,7 +38,7 @@ OUTPUTS: Final = ("changelog", "scores", "alerts", "dead_letters", "rerouted", "
 PARTITION_STATES: Final = ("restoring", "serving", "paused")
 
 
-class _Alert(msgspec.Struct):
+class _Alert(msgspec.Struct, frozen=True):
     rule: str
     state: str
 
@@ -109,17 +110,19 @@ class Measuring(Observer):
         self.metrics.observe(m.APPLY, seconds)
         began = monotonic() - seconds
         self._waiting.setdefault(partition, began)
-        oldest_ms = None
-        for topic, records in runs:
-            self.metrics.add(m.RECORDS, len(records), topic=topic)
-            newest = records[-1].timestamp / 1000
-            self.metrics.set(m.NEWEST, newest, topic=topic)
-            self._newest[topic] = newest
+        counts: dict[str, int] = {}
+        newest: dict[str, int] = {}
+        for topic, records in runs:  # many and short where topics take turns
+            counts[topic] = counts.get(topic, 0) + len(records)
+            newest[topic] = records[-1].timestamp
+        for topic, count in counts.items():
+            self.metrics.add(m.RECORDS, count, topic=topic)
+            at = self._newest[topic] = newest[topic] / 1000
+            self.metrics.set(m.NEWEST, at, topic=topic)
             if self._is_wall:
-                self.metrics.observe(m.DELAY, max(0.0, time.time() - newest))
-            oldest_ms = min(records[0].timestamp, oldest_ms or records[0].timestamp)
+                self.metrics.observe(m.DELAY, max(0.0, time.time() - at))
         if is_urgent and partition not in self._urgent:
-            age = time.time() - oldest_ms / 1000 if self._is_wall and oldest_ms is not None else 0.0
+            age = time.time() - min(run.records[0].timestamp for run in runs) / 1000 if self._is_wall else 0.0
             self._urgent[partition] = min(began, monotonic() - age)
 
     def chunk_dropped(self, topic: str, records: int) -> None:  # noqa: D102
@@ -140,9 +143,9 @@ class Measuring(Observer):
         for output in OUTPUTS[:-1]:
             self._count_output(output, getattr(flush, output))
         self._count_output("journal", [flush.journal])
-        for message in flush.alerts:
-            alert = _ALERT.decode(message.value or b"")
-            self.metrics.add(m.ALERTS, rule=alert.rule, state=alert.state)
+        alerts = Counter(_ALERT.decode(message.value) for message in flush.alerts if message.value is not None)
+        for alert, count in alerts.items():
+            self.metrics.add(m.ALERTS, count, rule=alert.rule, state=alert.state)
         for message in flush.dead_letters:
             reason = next(value for name, value in message.headers if name == "bw_reason")
             self.metrics.add(m.DEAD_LETTERS, reason=reason.decode())

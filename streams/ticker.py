@@ -29,6 +29,9 @@ HOUR_MS = 3_600_000
 """Silence is evaluated on the hourly grid, so a tick more often than that per hour of log time changes nothing."""
 
 POLL_SECONDS = 0.05
+LOG_SECONDS = 0.5
+"""Time between two ticks of a partition under the log's clock. In a backlog days pass in this time: a row that lets
+several midnights pass at once is fetched from memory once for all of them."""
 
 type_ends = Callable[[], Awaitable[Mapping[tuple[str, int], int]]]
 
@@ -63,7 +66,7 @@ class Ticker:
     def __init__(
         self,
         leases: Leases,
-        kafka: str,
+        client: Mapping[str, Any],
         topic: str,
         clock: Literal["wall", "log"],
         tick_seconds: float,
@@ -71,7 +74,7 @@ class Ticker:
         observer: Observer,
     ) -> None:
         self._leases = leases
-        self._kafka = kafka
+        self._kafka_client = client
         self._topic = topic
         self._clock = clock
         self._tick_seconds = tick_seconds
@@ -82,16 +85,17 @@ class Ticker:
 
     async def tick_forever(self) -> None:
         """Write ticks until cancelled."""
-        producer = AIOKafkaProducer(bootstrap_servers=self._kafka, acks="all", enable_idempotence=True)
+        producer = AIOKafkaProducer(**self._kafka_client, acks="all", enable_idempotence=True)
         await producer.start()
         try:
             next_at = monotonic()
             while True:
-                if self._clock == "log":
-                    self._note_grid_points()
-                elif monotonic() >= next_at:
-                    next_at = monotonic() + self._tick_seconds
-                    await self._note_wall()
+                if monotonic() >= next_at:
+                    next_at = monotonic() + (LOG_SECONDS if self._clock == "log" else self._tick_seconds)
+                    if self._clock == "log":
+                        self._note_grid_points()
+                    else:
+                        await self._note_wall()
                 for lease in [lease for lease, due in self._due.items() if _is_applied(lease, due)]:
                     await self._write(producer, lease)
                 await asyncio.sleep(POLL_SECONDS)
