@@ -1,4 +1,4 @@
-"""`bellwether doctor`: is everything that Bellwether needs there and as it should be, and if not, what to do."""
+"""`bellwether doctor`: is everything that Bellwether needs there, as it should be and moving, and if not, what to do."""
 
 import argparse
 import asyncio
@@ -12,9 +12,12 @@ from importlib.metadata import PackageNotFoundError, version
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from streams import topics
+from scoring.faults import ModelError
+from scoring.presets import load_model
+from streams import standing, topics
 from streams.cli.output import quiet_client, result
 from streams.halt import FAILED, Refusal
+from streams.projection import RedisDownError
 from streams.settings import Settings
 
 PINNED = {"faust-streaming": "0.15.3", "aiokafka": "0.14."}
@@ -23,6 +26,10 @@ CLOCK_SECONDS = 2.0
 """Clocks that differ by more make fresh events look late or from the future."""
 REDIS_SECONDS = 5.0
 REDIS_VERSION = (6, 2)
+LOOK_SECONDS = 3.0
+"""Between two looks at what is committed; a worker under backlog commits every second."""
+SHOWN = 4
+MOST_BEHIND = 1_000
 
 
 @dataclass(frozen=True)
@@ -73,8 +80,49 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
 
 
 async def examine(settings: Settings) -> list[Check]:
-    """Return every check; the clock and the topics are only looked at when their server answers."""
-    return [*_versions(), *[check async for check in _kafka(settings)], *[check async for check in _redis(settings)]]
+    """Return every check; what needs a server is only looked at when that answers as it should."""
+    checks = [*_versions(), _model(settings), *[check async for check in _kafka(settings)]]
+    has_topics = any(check.what == "topics" and check.is_good for check in checks)
+    checks += [check async for check in _redis(settings)]
+    if has_topics:
+        checks += [check async for check in _progress(settings)]
+    return checks
+
+
+def _model(settings: Settings) -> Check:
+    try:
+        model = load_model(settings.model)
+    except ModelError as error:
+        found = str(error).splitlines()[0]
+        return Check("model", is_good=False, found=found, advice=f"run `bellwether model check {settings.model}`")
+    return Check("model", is_good=True, found=f"{model.name} version {model.version}, fingerprint {model.fingerprint}")
+
+
+async def _progress(settings: Settings) -> AsyncIterator[Check]:
+    """Look at what waits for workers and for Redis."""
+    now = await standing.look(settings, LOOK_SECONDS)
+    total = sum(now.waiting.values())
+    is_missed = total > 0 and not now.members
+    found = f"{now.members or 'none'} in the group {settings.app_id}"
+    yield Check("workers", not is_missed, found, "start one (`bellwether worker`): records wait" if is_missed else "")
+    if not total:
+        yield Check("lag", is_good=True, found="no record waits")
+    elif now.still:
+        where = ", ".join(f"{topic}[{partition}]" for topic, partition in now.still[:SHOWN])
+        more = f" and {len(now.still) - SHOWN} more" if len(now.still) > SHOWN else ""
+        found = f"{total:,} records wait, nothing moves on {where}{more}"
+        yield Check(
+            "lag", is_good=False, found=found, advice="see the last lines of the workers' logs, and runbook standstill"
+        )
+    else:
+        yield Check("lag", is_good=True, found=f"{total:,} records wait and are being applied")
+    try:
+        behind = await standing.behind_in_redis(settings)
+    except RedisDownError:
+        return  # told already
+    is_level = behind <= MOST_BEHIND
+    advice = "" if is_level else "wait if it falls, else see the workers' logs for `redis`, and runbook redis-behind"
+    yield Check("redis content", is_level, f"{behind:,} committed scores and alerts behind", advice)
 
 
 def _versions() -> list[Check]:
@@ -119,7 +167,7 @@ async def _redis(settings: Settings) -> AsyncIterator[Check]:
         settings.redis_url, socket_connect_timeout=REDIS_SECONDS, socket_timeout=REDIS_SECONDS
     )
     try:
-        info = await client.info("server")
+        info = await client.info("server") | await client.info("memory")
         seconds, microseconds = await client.time()
     except (RedisError, OSError) as error:
         advice = "start one (`bellwether up`), or set BELLWETHER_REDIS_URL; scoring goes on without it, the page and API do not"
@@ -131,6 +179,10 @@ async def _redis(settings: Settings) -> AsyncIterator[Check]:
     found = str(info["redis_version"])
     is_recent = tuple(int(part) for part in found.split(".")[:2]) >= REDIS_VERSION
     yield Check("redis", is_recent, f"{found} at {where}", "" if is_recent else "install Redis 6.2 or later")
+    if info.get("maxmemory") and info.get("maxmemory_policy") != "noeviction":
+        found = f"maxmemory-policy {info['maxmemory_policy']}"
+        advice = "set it to noeviction: with any other Redis drops parts of the read model when it is full"
+        yield Check("redis memory", is_good=False, found=found, advice=advice)
     is_close = apart < CLOCK_SECONDS
     yield Check(
         "clock", is_close, f"{apart:.1f} s apart from Redis's", "" if is_close else "synchronise both machines (NTP)"

@@ -1,12 +1,17 @@
 """`up`, `down` and `doctor` as a person runs them."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from deploy.local.processes import free_ports
+from state.murmur2 import partition_of
+from streams import standing
 from streams.cli import main
+from streams.outbox import Outbox
 from streams.settings import Settings
 
 
@@ -51,10 +56,14 @@ def test_doctor_finds_nothing_where_all_is_well(
         "python",
         "faust-streaming",
         "aiokafka",
+        "model",
         "kafka",
         "topics",
         "redis",
         "clock",
+        "workers",
+        "lag",
+        "redis content",
     ]
 
 
@@ -81,3 +90,45 @@ def test_doctor_goes_on_without_a_broker(
     assert main(["doctor", "--json"]) == 1
     checks = {check["what"]: check["ok"] for check in last_json(capsys)["checks"]}
     assert (checks["kafka"], checks["redis"]) == (False, True)
+
+
+async def test_doctor_tells_what_waits(
+    provisioned: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Records that nobody reads are bad and named with their partitions; so is the missing worker."""
+    use(provisioned, monkeypatch)
+    topic = provisioned.topic("usage")
+    async with Outbox(provisioned) as outbox:
+        await outbox.open(topic)
+        for _ in range(5):
+            await outbox.add(topic, b"acme", b"{}", 1)
+    assert await asyncio.to_thread(main, ["doctor", "--json"]) == 1
+    checks = {check["what"]: check for check in last_json(capsys)["checks"]}
+    partition = partition_of(b"acme", provisioned.partitions)
+    assert checks["lag"]["found"] == f"5 records wait, nothing moves on usage[{partition}]"
+    assert checks["workers"]["found"] == f"none in the group {provisioned.app_id}"
+    assert checks["workers"]["advice"] == "start one (`bellwether worker`): records wait"
+
+
+async def test_the_marker_of_a_transaction_does_not_wait(provisioned: Settings) -> None:
+    """A log that ends with a marker and no record behind what is committed counts as read."""
+    topic = provisioned.topic("usage")
+    async with AIOKafkaProducer(bootstrap_servers=provisioned.kafka, transactional_id=provisioned.app_id) as producer:
+        async with producer.transaction():
+            await producer.send(topic, b"{}", partition=0)
+        async with producer.transaction():
+            await producer.send_offsets_to_transaction({TopicPartition(topic, 0): 1}, provisioned.app_id)
+    assert await standing.look(provisioned, 0.1) == standing.Standing(0, {}, ())
+
+
+async def test_doctor_tells_how_far_redis_is(
+    provisioned: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Scores that were committed and not projected are counted; a few are no fault."""
+    use(provisioned, monkeypatch)
+    async with AIOKafkaProducer(bootstrap_servers=provisioned.kafka) as producer:
+        for number in range(3):
+            await producer.send_and_wait(provisioned.topic("scores"), b"{}", key=str(number).encode())
+    assert await asyncio.to_thread(main, ["doctor", "--json"]) == 0
+    checks = {check["what"]: check["found"] for check in last_json(capsys)["checks"]}
+    assert checks["redis content"] == "3 committed scores and alerts behind"
