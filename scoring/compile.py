@@ -161,9 +161,11 @@ def _signal_number(model: Model, name: str) -> int:
 
 
 def _value_table(model: Model, values: Sequence[Value]) -> np.ndarray:
-    table = np.zeros((len(values), 5), np.int64)
+    table = np.zeros((len(values), 6), np.int64)
+    relative = relative_signals(model, values)
     for k, value in enumerate(values):
         table[k, p.VALUE_KIND] = p.VALUE_KINDS.index(value.kind)
+        table[k, p.VALUE_COHORT] = relative.index(value.signal) if value.is_relative else -1
         if value.kind is ValueKind.ATTRIBUTE:
             table[k, p.VALUE_SIGNAL] = _ATTRIBUTE_OF[value.attribute]
             table[k, p.VALUE_OTHER] = _signal_number(model, value.signal)
@@ -175,9 +177,16 @@ def _value_table(model: Model, values: Sequence[Value]) -> np.ndarray:
     return table
 
 
+def relative_signals(model: Model, values: Sequence[Value]) -> list[str]:
+    """Return the signals for which cohort days are kept, in the model's order."""
+    used = {value.signal for value in values if value.is_relative}
+    return [signal.name for signal in model.signals if signal.name in used]
+
+
 def _signals(model: Model, values: Sequence[Value]) -> np.ndarray:
-    decayed = {value.signal for value in values if value.kind in _DECAYED}
-    table = np.zeros((len(model.signals), 7), np.int64)
+    relative = relative_signals(model, values)
+    decayed = {value.signal for value in values if value.kind in _DECAYED} | set(relative)
+    table = np.zeros((len(model.signals), 8), np.int64)
     narrow = wide = decays = 0
     for k, signal in enumerate(model.signals):
         kind = signal.measure.kind
@@ -186,6 +195,7 @@ def _signals(model: Model, values: Sequence[Value]) -> np.ndarray:
         table[k, p.SIGNAL_MINIMUM_SEVERITY] = signal.minimum_severity
         table[k, p.SIGNAL_TOPIC] = TOPICS.index(signal.topic)
         table[k, p.SIGNAL_DECAY] = -1
+        table[k, p.SIGNAL_COHORT] = relative.index(signal.name) if signal.name in relative else -1
         if kind is MeasureKind.SUM:
             table[k, p.SIGNAL_PLANE], table[k, p.SIGNAL_SLOT] = p.PLANE_WIDE, wide
             wide += 1

@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict
 
 from scoring.expressions import Expression, Opcode
-from scoring.model import Band, Input, Model, Override, Propensity, Rule, Signal, Value
+from scoring.model import COHORT, Band, Input, Model, Override, Propensity, Rule, Signal, Value
 
 DIGITS = 16
 """Hex digits of a fingerprint: 64 bits, so that a book of a million models would hold a collision once in 37 million."""
@@ -59,7 +59,8 @@ def _variable(name: str, model: Model, signals: dict[str, str]) -> str:
 
 def _value(value: Value, signals: dict[str, str]) -> list[object]:
     names = [signals.get(name, "") for name in (value.signal, value.other)]
-    return [str(value.kind), *names, value.window_days, value.long_window_days, value.attribute]
+    found: list[object] = [str(value.kind), *names, value.window_days, value.long_window_days, value.attribute]
+    return [*found, COHORT] if value.is_relative else found
 
 
 def _input(item: Input, signals: dict[str, str]) -> list[object]:

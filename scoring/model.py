@@ -26,6 +26,9 @@ GREEN = "green"
 WINDOWS_DAYS = (7, 14, 30, 90)
 """The only windows, in days: the kernel keeps one running sum for each."""
 
+COHORT = "cohort"
+"""Last argument of a value that counts cohort days instead of calendar days."""
+
 ITEM_SEVERITIES = ("low", "normal", "high", "critical")
 """Severities of an open item, from the mildest; an item's number is its index here."""
 
@@ -151,7 +154,8 @@ class Signal:
 class Value:
     """A number read off the account: `kind` over `signal` (and `other`), or an `attribute`.
 
-    Unused parts are "" or 0. Windows are whole days of `WINDOWS_DAYS`.
+    Unused parts are "" or 0. Windows are whole days of `WINDOWS_DAYS`. `is_relative` counts days by how busy they were
+    for the account's cohort (`scoring.cohorts`), so that a day off for everybody is no silence of anybody.
     """
 
     kind: ValueKind
@@ -160,6 +164,7 @@ class Value:
     window_days: int = 0
     long_window_days: int = 0
     attribute: str = ""
+    is_relative: bool = False
 
     @property
     def text(self) -> str:
@@ -168,6 +173,7 @@ class Value:
             return self.attribute
         parts = [self.signal, self.other]
         parts += [f"{days}d" if days else "" for days in (self.window_days, self.long_window_days)]
+        parts += [COHORT] if self.is_relative else []
         return f"{self.kind}({', '.join(part for part in parts if part)})"
 
 

@@ -19,6 +19,8 @@ SIGNAL_DECAY: Final = 3
 SIGNAL_FIELD: Final = 4
 SIGNAL_MINIMUM_SEVERITY: Final = 5
 SIGNAL_TOPIC: Final = 6
+SIGNAL_COHORT: Final = 7
+"""Number of the signal among those with cohort days, or -1."""
 
 MEASURES: Final = tuple(MeasureKind)
 COUNT: Final = MEASURES.index(MeasureKind.COUNT)
@@ -57,6 +59,8 @@ VALUE_SIGNAL: Final = 1
 VALUE_OTHER: Final = 2
 VALUE_WINDOW: Final = 3
 VALUE_LONG_WINDOW: Final = 4
+VALUE_COHORT: Final = 5
+"""Number of the value's signal among those with cohort days, or -1: calendar days."""
 
 VALUE_KINDS: Final = tuple(ValueKind)
 VALUE_LEVEL: Final = VALUE_KINDS.index(ValueKind.LEVEL)

@@ -35,6 +35,9 @@ SMALLEST: Final = 0.5
 MISSING_DATA: Final = "MISSING_DATA"
 OVERRIDE: Final = "OVERRIDE"
 
+ASIDE: Final = ", its cohort's quiet days aside"
+"""Said of values that count cohort days."""
+
 # Columns of `Words.says`: one line an input, then missing data, then overrides.
 SAY_KIND = 0
 SAY_CODE = 1
@@ -110,6 +113,7 @@ def room_of(words: Words) -> int:
 
 def _say(entry: Input, phrases: _Phrases) -> tuple[int, ...]:
     kind, after = _saying(entry)
+    after += ASIDE if entry.value.is_relative else ""
     code, title, rest = phrases.add(entry.code), phrases.add(entry.title), phrases.add(after)
     names = [phrases.add(name.replace("_", " ")) for name, _ in entry.categories]
     return kind, code, title, rest, names[0] if names else 0

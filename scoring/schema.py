@@ -69,7 +69,16 @@ def _signal() -> Schema:
 
 def _input() -> Schema:
     knot: Schema = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
-    examples = ["momentum(s)", "surprise(s)", "silence(s)", "rate(s, 30d)", "sum(s, 14d)", "age(s)", *ATTRIBUTES]
+    examples = [
+        "momentum(s)",
+        "surprise(s)",
+        "silence(s)",
+        "momentum(s, cohort)",
+        "rate(s, 30d)",
+        "sum(s, 14d)",
+        "age(s)",
+        *ATTRIBUTES,
+    ]
     keys: Keys = {
         "value": {**_TEXT, "examples": examples},
         "curve": {"type": "array", "items": knot, "minItems": 2, "description": "points [value, sub-score], rising"},

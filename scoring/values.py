@@ -19,6 +19,10 @@ young accounts removed):
 ``total(s)``           everything since the account was first seen, however long ago
 =====================  ===============================================================================================
 
+`level`, `rate`, `ratio`, `momentum`, `surprise` and `silence` take a last argument `cohort`, as in ``momentum(s, cohort)``:
+a day then counts as much as it was busy for the account's cohort (`scoring.cohorts`). A holiday that hits everybody hardly
+counts, so nobody falls silent in it. `rate` and `ratio` are unknown while less than one such day lies in a window.
+
 A value is unknown (NaN) until the signal has spoken for the account; `rate`, `sum`, `total` and a `share`'s numerator are 0 from
 the start. `open` and `age` are 0 while nothing is open, `share` and `ratio` unknown while their divisor is 0. In an
 account's first 7 days `momentum` and `surprise` are 0: there is no habit yet to compare with.
@@ -27,9 +31,10 @@ account's first 7 days `momentum` and `surprise` are 0: there is no habit yet to
 import difflib
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from scoring.expressions import Note
-from scoring.model import WINDOWS_DAYS, Measure, MeasureKind, Signal, Value, ValueKind
+from scoring.model import COHORT, WINDOWS_DAYS, Measure, MeasureKind, Signal, Value, ValueKind
 
 MEASURE_FIELDS: dict[MeasureKind, tuple[str, ...]] = {
     MeasureKind.COUNT: (),
@@ -72,6 +77,18 @@ ACCEPTED: dict[ValueKind, frozenset[MeasureKind]] = {
     ValueKind.TOTAL: _FLOWS,
 }
 """Measures each kind of value can be read off."""
+
+RELATIVE = frozenset(
+    (
+        ValueKind.LEVEL,
+        ValueKind.RATE,
+        ValueKind.RATIO,
+        ValueKind.MOMENTUM,
+        ValueKind.SURPRISE,
+        ValueKind.SILENCE,
+    )
+)
+"""Values that may count cohort days."""
 
 HEALTHY: dict[ValueKind, float] = {
     ValueKind.RATIO: 1.0,
@@ -138,6 +155,9 @@ def parse_value(text: str, signals: Mapping[str, Signal], note: Note) -> Value |
         return None
     kind = ValueKind(match[1])
     arguments = [part.strip() for part in match[2].split(",") if part.strip()]
+    is_relative = kind in RELATIVE and arguments[-1:] == [COHORT]
+    if is_relative:
+        arguments.pop()
     count, fewest, most = _SHAPES.get(kind, (1, 0, 0))
     if not count + fewest <= len(arguments) <= count + most:
         example = "share(a, b, 30d)" if kind is ValueKind.SHARE else _EXAMPLES.get(kind, f"{kind}(s)")
@@ -147,7 +167,8 @@ def parse_value(text: str, signals: Mapping[str, Signal], note: Note) -> Value |
     windows = [_window(part, note) for part in arguments[count:]]
     if not all(known) or None in windows:
         return None
-    return _assemble(kind, arguments[:count], [days for days in windows if days], text, note)
+    value = _assemble(kind, arguments[:count], [days for days in windows if days], text, note)
+    return value and replace(value, is_relative=is_relative)
 
 
 def _assemble(kind: ValueKind, names: list[str], windows: list[int], text: str, note: Note) -> Value | None:

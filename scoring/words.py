@@ -93,12 +93,14 @@ def value_words(value: Value, model: Model) -> str:
     if value.kind is ValueKind.ATTRIBUTE:
         return value.attribute.replace("relationship.", "the account's ").replace("_", " ")
     titles = {signal.name: signal.title for signal in model.signals}
-    return _VALUES[value.kind].format(
+    aside = ", each day as long as it was busy for the account's cohort" if value.is_relative else ""
+    said = _VALUES[value.kind].format(
         signal=titles[value.signal],
         other=titles.get(value.other, ""),
         window=value.window_days,
         long=value.long_window_days,
     )
+    return said + aside
 
 
 def _outcome(outcome: str) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from scoring.jit import entry, part
 from scoring.plan import Plan
 from scoring.trajectory import SLOPE_DAYS, slope_per_day
+from state.busyness import WRITTEN_DAYS
 from state.judge import judge, micro, next_timer
 from state.layout import (
     ACCELERATION,
@@ -22,6 +23,8 @@ from state.layout import (
     COLD_DAY,
     DAY,
     DAY_MS,
+    FIRST_AT,
+    HOT,
     HOUR_MS,
     NEVER,
     NO_CLOSE,
@@ -95,6 +98,10 @@ def open_day(plan: Plan, rows: Rows, row: int) -> None:
     roll_day(plan, rows, row)
     rows.ints[row, PACE] += rows.ints[row, TODAY] - rows.ints[row, PACE] // 8
     rows.ints[row, TODAY] = 0
+    age = rows.derived[row, DAY] - rows.ints[row, FIRST_AT] // DAY_MS
+    if rows.busyness.shape[1] > 0 and age % WRITTEN_DAYS == 0:
+        # On restore a row is brought to the clock from where it was written: not further back than references are kept.
+        rows.dirty[row] |= HOT
 
 
 @part

@@ -1,7 +1,7 @@
 """The records of a partition's changelog: rows in two parts, remembered ids, and one record of everything else.
 
 Keys: ``h`` + account (hot part of a row), ``c`` + account (cold part and profile), ``d`` + parity + block (ids
-remembered against duplicates), ``m`` (the partition itself, one record a flush).
+remembered against duplicates), ``r`` + place (a day's cohort reference), ``m`` (the partition itself, one record a flush).
 """
 
 from typing import Any, Final
@@ -12,12 +12,13 @@ import numpy as np
 from scoring.compile import Compiled
 from state.codec import bytes_needed, decode_cold, decode_hot, encode_rows
 from state.flush import Message
-from state.layout import COLD, HOT, LAYOUT_VERSION
+from state.layout import COLD, HOT, LAYOUT_VERSION, NO_VALUE
 from state.store import AccountStore
 
 HOT_PART: Final = b"h"
 COLD_PART: Final = b"c"
 IDS: Final = b"d"
+REFERENCE: Final = b"r"
 PARTITION: Final = b"m"
 BUFFER_BYTES: Final = 4 << 20
 LEAST_ITEM_BYTES: Final = 12
@@ -45,6 +46,10 @@ class Meta(msgspec.Struct, kw_only=True):
         `Duplicates.snapshot`.
     held
         As-of time and ends of a tick that waits, or None.
+    segments
+        Names of the cohorts, by number.
+    summed_through
+        Newest UTC day whose paces were summed, or NO_VALUE.
     """
 
     layout: int
@@ -54,6 +59,8 @@ class Meta(msgspec.Struct, kw_only=True):
     clock_ms: int
     duplicates: list[int]
     held: tuple[int, dict[str, int]] | None
+    segments: tuple[str, ...] = ("",)
+    summed_through: int = NO_VALUE
 
     def require(self, compiled: Compiled, number: int) -> None:
         """Raise StateMismatchError unless rows of this partition can be read under a model."""

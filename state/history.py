@@ -10,6 +10,8 @@ import numpy as np
 import orjson
 
 from scoring.compile import Compiled
+from state.cohorts import DECODER as COHORT_DECODER
+from state.cohorts import CohortFold
 from state.flush import Message
 from state.layout import AS_OF, CLOSED, NO_VALUE
 from state.partition import Partition
@@ -29,11 +31,13 @@ class HistoryPartition(Partition):
     Notes
     -----
     Time passes for a row before each of its events, whether or not there was a tick. So in a history that
-    is fed in the order of event time, how often `tick` is called changes no row and no alert.
+    is fed in the order of event time, how often `tick` is called changes no row and no alert. Only where the model counts
+    cohort days it must be called at `LATENESS_MS` of every day, when the day before is summed.
     """
 
     def __init__(self, compiled: Compiled, app_id: str = "bellwether") -> None:
         super().__init__(0, 1, compiled, app_id=app_id)
+        self._cohort_fold = CohortFold(1)
 
     def tick(self, as_of_ms: int) -> None:
         """Let time pass for all accounts up to and including an instant, milliseconds UTC; never back."""
@@ -41,6 +45,16 @@ class HistoryPartition(Partition):
             self.clock_ms = as_of_ms
             self._sweep_from = 0
             self._finish_sweep()
+            self._add_up_cohorts()
+
+    def _add_up_cohorts(self) -> None:
+        """Let the sums of the days that are over come back as references at once: here are all accounts."""
+        for message in self.cohorts.take_sums():
+            assert message.value is not None
+            self._cohort_fold.take(0, COHORT_DECODER.decode(message.value))
+        for reference in self._cohort_fold.complete():
+            self.cohorts.take(reference, self.clock_ms)
+        self.cohorts.take_unwritten()
 
     def take_alerts(self) -> list[Message]:
         """Return the alerts since the last call, by instant, account and sequence; the next ones carry the next number."""

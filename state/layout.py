@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from scoring.plan import PLANE_NARROW, PLANE_WIDE, SIGNAL_DECAY, SIGNAL_PLANE, Plan
+from scoring.plan import PLANE_NARROW, PLANE_WIDE, SIGNAL_COHORT, SIGNAL_DECAY, SIGNAL_PLANE, Plan
 
 LAYOUT_VERSION: Final = 1
 
@@ -49,10 +49,11 @@ INPUT_TOPICS: Final = (
     "commands",
     "rerouted",
     "ticks",
+    "cohorts",
 )
 """Input topics; an index here is the topic's number and its rank where times are equal."""
 ROW_TOPICS: Final = 8
-"""The first topics of `INPUT_TOPICS` touch rows; ticks touch the partition."""
+"""The first topics of `INPUT_TOPICS` touch rows; ticks and cohorts touch the partition."""
 
 # Columns of `ints`, the same for every model.
 AS_OF: Final = 0
@@ -81,7 +82,7 @@ CHAMPION: Final = 22
 EXECUTIVE: Final = 23
 OUTCOME_NARRATIVE: Final = 24
 RELATIONSHIP_AT: Final = 25
-SEGMENT: Final = 26
+SEGMENT: Final = 26  # number of the account's cohort in its partition, 0 = everybody
 MANUAL_HEALTH: Final = 27
 MANUAL_UNTIL: Final = 28
 TOPICS_SEEN: Final = 29  # a bit per topic the account ever sent an event on
@@ -132,6 +133,8 @@ class Layout:
         Signals with 32-bit tiles (counts) and with 64-bit tiles (sums of quantities or amounts).
     decayed : int
         Signals for which decayed sums are kept.
+    relative : int
+        Signals for which cohort days are kept.
     """
 
     signals: int
@@ -141,6 +144,7 @@ class Layout:
     narrow: int
     wide: int
     decayed: int
+    relative: int
 
     @property
     def entry(self) -> int:
@@ -203,6 +207,7 @@ def layout_of(plan: Plan) -> Layout:
         narrow=int((planes == PLANE_NARROW).sum()),
         wide=int((planes == PLANE_WIDE).sum()),
         decayed=int((plan.signals[:, SIGNAL_DECAY] >= 0).sum()),
+        relative=int((plan.signals[:, SIGNAL_COHORT] >= 0).sum()),
     )
 
 

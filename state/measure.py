@@ -33,6 +33,7 @@ from state.layout import (
     TILE_DAYS,
     TOPICS_SEEN,
 )
+from state.relative import relative_value
 from state.rows import Rows
 from state.tiles import WINDOW_DAYS, decayed, tile
 
@@ -177,6 +178,8 @@ def value_at(plan: Plan, rows: Rows, row: int, which: int, at_ms: int) -> float:
         return math.nan if last_value == NO_VALUE else last_value / plan.unit[signal]
     if kind == p.VALUE_DAYS_SINCE:
         return max((at_ms - last_at) / DAY_MS, 0.0)
+    if plan.values[which, p.VALUE_COHORT] >= 0:
+        return relative_value(plan, rows, row, which, last_at, at_ms)
     if kind == p.VALUE_RATE:
         total = rows.derived[row, base + SUMS + window] / plan.unit[signal]
         return total / window_exposure(rows, row, window, at_ms)

@@ -17,9 +17,10 @@ from scoring.model import TOPICS
 from state.advance import settle, sweep
 from state.alerts import Origin
 from state.apply import APPLIED, DROPPED, EXPIRED, NO_ROOM, SKIPPED, Events, apply_events, begin
-from state.changelog import IDS, PARTITION, Meta, RowRecords
+from state.changelog import IDS, PARTITION, REFERENCE, Meta, RowRecords
 from state.changes import set_attributes, take_outcome
 from state.codec import bytes_needed, derive_all, encode_canonical
+from state.cohorts import EVERYBODY, Cohorts
 from state.commands import Commands
 from state.decode import decode_chunk
 from state.duplicates import Duplicates
@@ -35,6 +36,7 @@ from state.layout import (
     INPUT_TOPICS,
     LAYOUT_VERSION,
     NO_VALUE,
+    SEGMENT,
     SNAPSHOT,
     layout_of,
     placed,
@@ -53,6 +55,7 @@ MOVE_LINES = 4_096
 SPARSE_TOPICS = frozenset(("accounts", "outcomes", "commands"))
 TICKS = "ticks"
 REROUTED = "rerouted"
+COHORTS = "cohorts"
 RESULT_NAMES = {APPLIED: "applied", SKIPPED: "skipped", DROPPED: "duplicate"}
 
 
@@ -106,6 +109,7 @@ class Partition:
         self._intake = Intake(number, partition_count, compiled, self.store, skew_ms)
         self._commands = Commands(compiled.rules, self.layout, self.store, self.plan, self.work)
         self._duplicates = duplicates or Duplicates()
+        self.cohorts = Cohorts(compiled, self.store, self.plan)
         self._runs: list[tuple[str, int, int]] = []
         self._dead_letters: list[Message] = []
         self._stretch = [0, 0]  # records and dead letters of the present thousand
@@ -166,6 +170,8 @@ class Partition:
             first = sweep(self.plan, self.store.handle, self.work, first, last, self.clock_ms)
             self._outflow.take_moves()
         self._sweep_from = None if last == len(self.store) else last
+        if self._sweep_from is None:
+            self.cohorts.sum_days(self.clock_ms)
         return self._sweep_from is None
 
     def _unseen(self, topic: str, records: Sequence[Record]) -> Sequence[Record]:
@@ -202,6 +208,10 @@ class Partition:
             for tick in chunk.structs:
                 self._hold(tick)
             self._count(topic, "applied", len(chunk.structs))
+        elif topic == COHORTS:
+            refused = self.cohorts.take_records(records, self.clock_ms)
+            self._count(COHORTS, "applied", len(records) - len(refused))
+            self._refuse([Refused(k, COHORTS, records[k], rejection) for k, rejection in refused])
         elif topic == REROUTED:
             for contract, part in _by_origin(records):
                 if contract in TOPICS:
@@ -299,6 +309,7 @@ class Partition:
             profile = self.store.profile(row)
             if set_attributes(ints, profile, event):
                 self.store.profiles[row] = msgspec.json.encode(profile)
+                ints[SEGMENT] = self.cohorts.number(profile.get("segment", EVERYBODY))
                 rows.dirty[row] |= COLD | SNAPSHOT
         elif contract == "outcomes":
             if take_outcome(ints, event):
@@ -346,6 +357,8 @@ class Partition:
         changelog = self._row_records.encode(clock)
         for parity, block, value in self._duplicates.take_records():
             changelog.append(Message(IDS + bytes([parity]) + block.to_bytes(2, "big"), value))
+        for place, value in self.cohorts.take_unwritten():
+            changelog.append(Message(REFERENCE + place.to_bytes(2, "big"), value))
         changelog.append(Message(PARTITION, msgspec.json.encode(self._meta())))
         journal = {"sequence": self.sequence, "runs": self._runs, "clock_ms": None if clock == NO_VALUE else clock}
         flush = Flush(
@@ -357,6 +370,7 @@ class Partition:
             alerts=self._outflow.alerts(self.sequence),
             dead_letters=self._dead_letters,
             rerouted=self._rerouted,
+            cohorts=self.cohorts.take_sums(),
             refused_per_thousand=self._refused_per_thousand,
         )
         self._refused_per_thousand = 0
@@ -374,6 +388,8 @@ class Partition:
             clock_ms=self.clock_ms,
             duplicates=self._duplicates.snapshot(),
             held=held,
+            segments=tuple(self.cohorts.segments),
+            summed_through=self.cohorts.summed_through,
         )
 
     def load(self, key: bytes, value: bytes | None) -> None:
@@ -382,6 +398,8 @@ class Partition:
         kind, name = key[:1], key[1:]
         if kind == PARTITION:
             self._loaded_meta = msgspec.json.decode(value, type=Meta)
+        elif kind == REFERENCE:
+            self.cohorts.load(value)
         elif kind == IDS:
             self._duplicates.load_block(name[0], int.from_bytes(name[1:], "big"), value)
         else:
@@ -402,6 +420,7 @@ class Partition:
         meta.require(self.compiled, self.number)
         self.sequence, self.positions, self.clock_ms = meta.sequence, dict(meta.positions), meta.clock_ms
         self._duplicates.finish_load(meta.duplicates)
+        self.cohorts.finish_load(meta.segments, meta.summed_through)
         if meta.held is not None:
             self._held = Tick(as_of_ms=meta.held[0], ends=meta.held[1])
         rows, count = self.store.rows, len(self.store)

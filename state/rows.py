@@ -22,12 +22,14 @@ ITEM = np.dtype(
 
 
 class Rows(NamedTuple):
-    """The arrays a kernel works on; the first axis of all but `items` and `slots` is the row number.
+    """The arrays a kernel works on; the first axis of the first eight is the row number.
 
     Axes: ``ints[row, column]`` and ``derived[row, column]`` (see `state.layout`), ``decays[row, slot*5 + decay]``,
     ``narrow``/``wide[row, slot*91 + day % 91]``, ``closes[row, (day % 91)*(contributions + 1)]`` (their sum) and the contributions, in 1/256 points,
     ``next_due[row]`` ms, ``dirty[row]`` bits; ``items[item]``, ``slots[hash place]`` → item or -1,
-    ``used[0]`` = items in use.
+    ``used[0]`` = items in use; of `state.busyness`: ``busy_days[day % 192, REFERENCE_DAY|EFFECTIVE_DAY]``,
+    ``busyness[day % 192, cohort*signals + signal]`` millionths or NO_VALUE, ``busy_sums[place, DAILY|FAST|SLOW|PLAIN, age]``
+    and ``busy_made[place]``, the day they speak of.
     """
 
     ints: NDArray[np.int64]
@@ -41,3 +43,7 @@ class Rows(NamedTuple):
     items: NDArray[np.void]
     slots: NDArray[np.int32]
     used: NDArray[np.int64]
+    busy_days: NDArray[np.int64]
+    busyness: NDArray[np.int64]
+    busy_sums: NDArray[np.float64]
+    busy_made: NDArray[np.int64]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.jit import handle
+from state.busyness import COHORTS, REFERENCE_DAYS, SUM_DAYS
 from state.items import index_items
 from state.layout import (
     AS_OF,
@@ -125,6 +126,7 @@ class AccountStore:
             **rows,
             **_empty_items(items),
             used=np.zeros(1, np.int64),
+            **_empty_busyness(COHORTS * self.layout.relative),
         )
 
     def _empty_rows(self, capacity: int) -> dict[str, NDArray[Any]]:
@@ -146,6 +148,16 @@ class AccountStore:
         rows["derived"][start:] = self._template_derived
         rows["closes"][start:] = NO_CLOSE
         rows["next_due"][start:] = NEVER
+
+
+def _empty_busyness(columns: int) -> dict[str, NDArray[Any]]:
+    """Return the arrays of `state.busyness`, which know nothing yet."""
+    return {
+        "busy_days": np.full((REFERENCE_DAYS, 2), NO_VALUE, np.int64),
+        "busyness": np.full((REFERENCE_DAYS, columns), NO_VALUE, np.int64),
+        "busy_sums": np.zeros((columns * SUM_DAYS, 4, TILE_DAYS)),
+        "busy_made": np.full(columns * SUM_DAYS, NO_VALUE, np.int64),
+    }
 
 
 def _empty_items(capacity: int) -> dict[str, NDArray[Any]]:

@@ -22,7 +22,8 @@ from streams.settings import Settings
 EVERY_REASON = "*"
 UNDELIVERED = "UNDELIVERED"
 """The reason of an alert that a target of the notifier never took; `path` is the target. Every other one is a rejection's."""
-INTERNAL_TOPICS = frozenset({"ticks", "rerouted"})  # of no use without the headers and the moment they were written at
+# Of no use without the headers and the moment they were written at.
+INTERNAL_TOPICS = frozenset({"ticks", "rerouted", "cohorts"})
 
 
 @dataclass(frozen=True)

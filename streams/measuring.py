@@ -34,7 +34,7 @@ from streams.observer import Observer
 from streams.settings import Settings
 
 RESULTS: Final = ("applied", "duplicate", "dead_letter", "rerouted", "unchecked", "skipped")
-OUTPUTS: Final = ("changelog", "scores", "alerts", "dead_letters", "rerouted", "journal")
+OUTPUTS: Final = ("changelog", "scores", "alerts", "dead_letters", "rerouted", "cohorts", "journal")
 PARTITION_STATES: Final = ("restoring", "serving", "paused")
 
 

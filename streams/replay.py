@@ -22,6 +22,7 @@ from scoring import lifecycle
 from scoring.compile import Compiled
 from scoring.lifecycle import STATE_NAMES
 from scoring.model import GREEN
+from state.cohorts import LATENESS_MS
 from state.flush import Message
 from state.history import HistoryPartition
 from state.layout import BAND, CLOSED, DAY_MS, HOUR_MS, INPUT_TOPICS, NO_VALUE
@@ -127,6 +128,7 @@ class Replay:
     state: HistoryPartition = field(init=False)
     _midnight_ms: int = NO_VALUE
     _step_ms: int | None = None
+    _sums_ms: int | None = None
     _snapshots_ms: int = NO_VALUE
 
     def __post_init__(self) -> None:
@@ -168,6 +170,7 @@ class Replay:
             self.start_ms = first_ms // DAY_MS * DAY_MS
             self._midnight_ms = self.start_ms + DAY_MS
             self._step_ms = None if self.every_ms is None else self.start_ms + self.every_ms
+            self._sums_ms = self.start_ms + LATENESS_MS if self.state.layout.relative else None
 
     def _apply_with_ticks(self, stretch: Stretch) -> None:
         """Apply a stretch; a tick comes before the events of its own instant, as the row's own clock has it."""
@@ -183,7 +186,7 @@ class Replay:
     def _next_tick(self) -> int | None:
         if self.start_ms == NO_VALUE:
             return None
-        return self._midnight_ms if self._step_ms is None else min(self._midnight_ms, self._step_ms)
+        return min(due for due in (self._midnight_ms, self._step_ms, self._sums_ms) if due is not None)
 
     def _apply(self, stretch: Stretch, first: int, stop: int) -> None:
         if first == stop:
@@ -208,6 +211,8 @@ class Replay:
 
     def _tick(self, at_ms: int) -> None:
         self.state.tick(at_ms)
+        if at_ms == self._sums_ms:
+            self._sums_ms += DAY_MS  # so that a day's reference is there when a live one would be
         if at_ms == self._midnight_ms:
             self._give_alerts()
             self._midnight_ms += DAY_MS

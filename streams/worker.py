@@ -13,8 +13,9 @@ from collections.abc import Callable
 from faust import Worker
 from mode import Service
 
+from state.layout import INPUT_TOPICS
 from streams import logs, topics
-from streams.app import INPUT_TOPICS, build
+from streams.app import build
 from streams.halt import FAILED, Refusal
 from streams.observer import Observer
 from streams.ports import Fold

@@ -6,13 +6,15 @@ rolled or kept incrementally. Time and conditions live here, a score's arithmeti
 """
 
 import hashlib
+import json
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from scoring.model import Model
+from scoring.model import MeasureKind, Model, Signal
 from state.decode import Chunk, decode_chunk
 from state.murmur2 import partition_of
+from tests.oracle_cohorts import CohortReader, References, spoken, totals_of
 from tests.oracle_marks import (
     DAY,
     HOUR,
@@ -27,7 +29,7 @@ from tests.oracle_marks import (
     leave_mark,
     set_attributes,
 )
-from tests.oracle_scoring import Reader, Score, trajectory
+from tests.oracle_scoring import Reader, Score, all_values, trajectory, unit
 
 DENSE = ("usage", "billing", "support", "engagement")
 LIVE = ("firing", "acknowledged", "snoozed", "clearing")
@@ -92,6 +94,9 @@ class Oracle:
         self.positions: dict[str, int] = {}
         self._held: tuple[int, dict[str, int]] | None = None
         self._ids = Remembered(remembered)
+        self.references = References()
+        self.sums: list[dict[str, Any]] = []
+        self._summed: int | None = None
         self._rules = [(f"band-{b.name}", k, None) for k, b in enumerate(model.bands) if b.alert]
         self._rules += [(rule.name, None, rule) for rule in model.rules]  # type: ignore[misc]
 
@@ -109,7 +114,26 @@ class Oracle:
             self.positions[topic] = record.offset + 1
             self._release()
 
+    def _reader(self, account: Account, at: int) -> Reader:
+        return Reader(self.model, account, at, self.references)
+
+    def _cohorts(self, record: Any) -> None:
+        try:
+            body = json.loads(record.value)
+        except (TypeError, ValueError):
+            self.dead.append(("cohorts", record.offset, "EMPTY" if record.value is None else "INVALID_JSON"))
+            return
+        if body["kind"] == "reference":
+            totals = {
+                signal: {segment: tuple(pair) for segment, pair in found.items()}
+                for signal, found in body["totals"].items()
+            }
+            self.references.take(body["day"], totals, self.clock)
+
     def _record(self, topic: str, contract: str, record: Any) -> None:
+        if contract == "cohorts":
+            self._cohorts(record)
+            return
         chunk = decode_chunk(contract, [record], None if contract == "ticks" else 600_000)
         if chunk.rejections:
             self.dead.append((topic, record.offset, chunk.rejections[0][1].code))
@@ -133,6 +157,36 @@ class Oracle:
         for name, account in self.accounts.items():
             if not account.is_closed:
                 self._advance(name, account, self.clock)
+        self._sum_days()
+
+    def _sum_days(self) -> None:
+        """Say how busy the days were that ended at least six hours ago, at most the last 87."""
+        assert self.clock is not None
+        relative = {value.signal for value in all_values(self.model) if value.is_relative}
+        last = day_of(self.clock - 6 * HOUR) - 1
+        first = last - 86 if self._summed is None else max(self._summed + 1, last - 86)
+        if not relative or first > last:
+            return
+        for day in range(first, last + 1):
+            totals: dict[str, dict[str, tuple[int, int]]] = {}
+            for signal in (signal for signal in self.model.signals if signal.name in relative):
+                found: dict[str, list[int]] = {}
+                for account in self.accounts.values():
+                    pace = self._pace(account, signal, day) if spoken(account, signal, day) else None
+                    if pace is not None:
+                        found.setdefault(account.cohort, []).append(pace)
+                totals[signal.fingerprint] = totals_of(found)
+            self.sums.append({"day": day, "totals": totals})
+        self._summed = last
+
+    def _pace(self, account: Account, signal: Signal, day: int) -> int | None:
+        assert self.clock is not None
+        at = max(account.as_of, self.clock)
+        reader = CohortReader(self.references, account, signal, account.facts[signal.name], at)
+        marks = account.marks[signal.name].amounts
+        if signal.measure.kind is MeasureKind.ACTIVE_DAYS:
+            return reader.pace(unit(signal), int(any(d == day for d, _ in marks)))
+        return reader.pace(unit(signal), sum(amount for d, amount in marks if d == day))
 
     # ---- events
 
@@ -181,7 +235,7 @@ class Oracle:
 
     def _outcome(self, name: str, account: Account, event: Any) -> None:
         if event.outcome == "churned":
-            score = Reader(self.model, account, account.as_of).score()
+            score = self._reader(account, account.as_of).score()
             for rule, life in account.rules.items():
                 if life.state in LIVE:
                     self._announce(name, account, rule, "resolved", score, account.band)
@@ -208,7 +262,7 @@ class Oracle:
             if state:
                 kept = "inactive" if state == "resolved" else state
                 account.rules[rule] = RuleLife(kept, account.as_of, until, "", state == "resolved", life.episode)
-                score = Reader(self.model, account, account.as_of).score()
+                score = self._reader(account, account.as_of).score()
                 self._announce(name, account, rule, state, score, account.band)
 
     # ---- time
@@ -226,7 +280,7 @@ class Oracle:
             if at % DAY == 0:
                 self._pass_day(account)
                 account.facts = self._facts(account)
-                score = Reader(self.model, account, at).score()
+                score = self._reader(account, at).score()
                 if not math.isnan(score.health):
                     account.closes[account.day - 1] = [closed(points) for points in score.contributions]
                 account.slope, account.acceleration = self._trajectory(account)
@@ -274,7 +328,7 @@ class Oracle:
     # ---- decisions
 
     def _judge(self, name: str, account: Account) -> None:
-        reader = Reader(self.model, account, account.as_of)
+        reader = self._reader(account, account.as_of)
         score = reader.score()
         for k, override in enumerate(self.model.overrides):
             if not reader.holds(override.when.program, score):
@@ -379,7 +433,7 @@ class Oracle:
         """Yield every account with its score as of the clock, or of its own later time."""
         for name, account in self.accounts.items():
             at = account.as_of if account.is_closed or self.clock is None else max(account.as_of, self.clock)
-            reader = Reader(self.model, account, at)
+            reader = self._reader(account, at)
             yield name, account, reader, reader.score()
 
 

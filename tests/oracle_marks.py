@@ -86,6 +86,7 @@ class Account:
     sequence: int = 0
     attributes: dict[str, int] = field(default_factory=dict)
     profile: dict[str, str] = field(default_factory=dict)
+    cohort: str = ""
     manual: tuple[float, int | None] | None = None  # (health, until)
     topics: set[str] = field(default_factory=set)
     positions: dict[str, int] = field(default_factory=dict)
@@ -220,5 +221,7 @@ def set_attributes(account: Account, event: Any) -> None:  # noqa: C901 - one li
                 account.attributes[f"relationship.{name}"] = category_number(f"relationship.{name}", value)
         at = event.relationship.at_ms
         account.attributes["relationship_at"] = event.occurred_at_ms if at in (UNSET, None) else int(at)
+    if event.segment is not UNSET:
+        account.cohort = event.segment or ""
     if account.is_closed and event.contract_start_ms not in (UNSET, None):
         account.is_closed = False

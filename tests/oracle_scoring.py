@@ -15,6 +15,7 @@ from scoring.expressions import Opcode, evaluate
 from scoring.model import Input, MeasureKind, Model, Propensity, Signal, TermKind, Value, ValueKind
 from scoring.values import seat_signal
 from scoring.variables import Layout
+from tests.oracle_cohorts import CohortReader, References, relative_value
 from tests.oracle_marks import DAY, NAN, UNITS, Account, Facts, day_of
 
 
@@ -37,6 +38,11 @@ class Score:
     expansion: float = NAN
 
 
+def all_values(model: Model) -> list[Value]:
+    """Return every value a model reads by its text: its inputs' and those of its expressions."""
+    return [*(entry.value for entry in model.inputs), *model.hidden]
+
+
 @cache
 def weights_of(decay_days: float, days: int) -> float:
     """Return the sum of an exponential decay's weights over days 1 … `days`; 0 with none."""
@@ -49,8 +55,8 @@ def weights_of(decay_days: float, days: int) -> float:
 class Reader:
     """Reads numbers off one account at one instant."""
 
-    def __init__(self, model: Model, account: Account, at_ms: int) -> None:
-        self.model, self.account, self.at = model, account, at_ms
+    def __init__(self, model: Model, account: Account, at_ms: int, references: References) -> None:
+        self.model, self.account, self.at, self.references = model, account, at_ms, references
         self.day = account.day
         self.elapsed = (at_ms - self.day * DAY) / DAY
 
@@ -119,6 +125,10 @@ class Reader:
                 return marks.last_value[1] / unit(signal)
             case ValueKind.DAYS_SINCE:
                 return max(self.days_since(last_at), 0.0)
+        if value.is_relative:
+            cohort = CohortReader(self.references, self.account, signal, facts, self.at)
+            return relative_value(cohort, value.kind, unit(signal), (value.window_days, value.long_window_days))
+        match value.kind:
             case ValueKind.RATE:
                 return facts.sums[value.window_days] / unit(signal) / self.exposure(value.window_days)
             case ValueKind.RATIO:

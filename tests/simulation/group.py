@@ -32,7 +32,7 @@ class Group:
     def __init__(self, loop: Any, network: Network, partitions: int, chance: random.Random) -> None:
         self._loop = loop
         self.network = network
-        self._partitions = partitions
+        self.partitions = partitions
         self._chance = chance
         self.generation = 0
         self.unreachable: set[Process] = set()
@@ -99,7 +99,7 @@ class Group:
         if self._chance.random() < 0.5:
             self._chance.shuffle(members)
         shares: dict[Member, list[int]] = {member: [] for member in members}
-        for partition in range(self._partitions):
+        for partition in range(self.partitions):
             shares[members[partition % len(members)]].append(partition)
         answers, self._joining = self._joining, {}
         for member, answered in answers.items():

@@ -103,6 +103,7 @@ class Traffic:
         elif topic == "accounts":
             body |= {
                 "owner": chance.choice(("ann", "bob")),
+                "segment": chance.choice(("small", "large")),
                 "arr": chance.randrange(1_000, 9_000),
                 "relationship": {"champion": chance.choice(("active", "at_risk", "missing")), "at": rfc3339(at_ms)},
             }

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Any, NamedTuple
 
+from scoring.model import Model
 from state.moments import rfc3339
 from streams.demo.book import Book
 from tests.oracle import alert_id
@@ -81,10 +82,18 @@ class Traffic:
         Rule names, for the commands' alert ids.
     accounts
         Account ids.
+    signals
+        Fingerprints that references speak of.
     """
 
-    def __init__(self, random: Random, rules: Sequence[str], accounts: Sequence[str] = ("a", "b")) -> None:
-        self.random, self.rules, self.accounts = random, rules, accounts
+    def __init__(
+        self,
+        random: Random,
+        rules: Sequence[str],
+        accounts: Sequence[str] = ("a", "b"),
+        signals: Sequence[str] = (),
+    ) -> None:
+        self.random, self.rules, self.accounts, self.signals = random, rules, accounts, signals
         self.log, self.now = Log(), START
 
     def journal(self, steps: int) -> list[Run]:
@@ -107,6 +116,8 @@ class Traffic:
 
     def _step(self) -> None:  # noqa: C901 - one line per kind of record
         random, log = self.random, self.log
+        if random.random() < 0.2:
+            self._reference()
         account = random.choice(self.accounts)
         at = self.now
         if random.random() < 0.15:
@@ -140,6 +151,22 @@ class Traffic:
         if self.random.random() < 0.3:  # it waits for records still to come
             ends = {topic: end + self.random.randrange(4) for topic, end in self.log.ends.items() if topic != "ticks"}
         self.log.tick(self.now - self.random.choice((0, 0, 1, HOUR, DAY)), ends)
+
+    def _reference(self) -> None:
+        """Write how busy one day was, or several: of yesterday, late, twice, or broken."""
+        random = self.random
+        last = self.now // DAY - random.choice((1, 1, 2, 2, 5, 40))
+        for day in range(last - random.choice((0, 0, 2, 30, 100)), last + 1):
+            totals = {
+                signal: {
+                    segment: (n := random.choice((0, 3, 40, 900)), int(n * random.choice((0, 100, 700, 1_000, 3_000))))
+                    for segment in random.sample(("", "small", "large"), random.randrange(4))
+                }
+                for signal in self.signals
+                if random.random() < 0.9
+            }
+            value = json.dumps({"kind": random.choice(("reference",) * 9 + ("sums",)), "day": day, "totals": totals})
+            self.log.add("cohorts", b"{" if random.random() < 0.02 else value.encode(), self.now)
 
     def _usage(self) -> dict[str, Any]:
         random = self.random
@@ -185,6 +212,7 @@ class Traffic:
             "contacts": random.randrange(4),
             "strategic_fit": random.choice((0.0, 0.3333333, 1.0)),
             "owner": random.choice(("ann", "bob")),
+            "segment": random.choice((None, "small", "large", "other")),
             "relationship": random.choice(
                 (
                     None,
@@ -208,6 +236,11 @@ class Traffic:
         if command != "override" and self.rules:
             fields["alert_id"] = alert_id(account, random.choice(self.rules), random.randrange(1, 4))
         return fields
+
+
+def signals_of(model: Model) -> list[str]:
+    """Return the fingerprints of a model's signals."""
+    return [signal.fingerprint for signal in model.signals]
 
 
 def cut(journal: Sequence[Run], random: Random, longest: int) -> Iterator[Run]:

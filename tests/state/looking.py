@@ -205,3 +205,18 @@ def dead_of(flushes: Iterable[Flush]) -> list[tuple[str, int, str]]:
     """Return the dead letters of flushes as (topic, offset, reason), sorted."""
     letters = [dict(message.headers) for flush in flushes for message in flush.dead_letters]
     return sorted((h["bw_topic"].decode(), int(h["bw_offset"]), h["bw_reason"].decode()) for h in letters)
+
+
+def sums_of(flushes: Iterable[Flush]) -> list[dict[str, Any]]:
+    """Return what flushes say about how busy days were, without the accounts' segments that say nothing."""
+    bodies = [json.loads(message.value or b"") for flush in flushes for message in flush.cohorts]
+    return [
+        {
+            "day": body["day"],
+            "totals": {
+                signal: {segment: tuple(pair) for segment, pair in found.items()}
+                for signal, found in body["totals"].items()
+            },
+        }
+        for body in bodies
+    ]

@@ -46,6 +46,12 @@ VALUES = (
     ("sum(spend, 90d)", 0, 20_000),
     ("ratio(clicks, 7d, 30d)", 0, 3),
     ("share(exports, clicks, 90d)", 0, 1),
+    ("momentum(clicks, cohort)", -2, 2),
+    ("surprise(volume, cohort)", -4, 3),
+    ("silence(days, cohort)", 0, 9),
+    ("level(clicks, cohort)", 0, 5),
+    ("rate(days, 30d, cohort)", 0, 1),
+    ("ratio(clicks, 7d, 30d, cohort)", 0, 3),
     ("share(refunds, spend)", 0, 0.001),
     ("total(days)", 0, 60),
     ("total(spend)", 0, 50_000),
@@ -79,6 +85,7 @@ CONDITIONS = (
     "0 < days_to_renewal < 60",
     "level(clicks) * 2 > rate(days, 7d) + 0.5",
     "share(exports, clicks, 30d) / 2 > 0.2",
+    "momentum(clicks, cohort) < -0.4 or ratio(spend, 14d, 90d, cohort) < 0.8",
     "days_since_start < 40 and seat_use < 0.5",
 )
 HEALTH_CONDITIONS = (

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scoring.model import Model
 from scoring.presets import load_model, preset_names
 from tests.oracle import Oracle
-from tests.state.journals import Run, Traffic, book_journal, cut
-from tests.state.looking import assert_equal, dead_of, feed, partition_for
+from tests.state.journals import Run, Traffic, book_journal, cut, signals_of
+from tests.state.looking import assert_equal, dead_of, feed, partition_for, sums_of
 from tests.state.random_models import random_model
 
 
@@ -30,6 +30,7 @@ def compare(model: Model, journal: list[Run], random: Random, *, generation: int
     flushes = [] if flush is None else [flush]
     assert_equal(partition, flushes, oracle)
     assert dead_of(flushes) == sorted(oracle.dead)
+    assert sums_of(flushes) == oracle.sums
     assert sum(n for (_, result), n in partition.counts.items() if result == "duplicate") == oracle.duplicates
 
 
@@ -40,7 +41,7 @@ def test_random_model_on_random_traffic_equals_the_oracle(seed):
     """Whatever the model and the traffic: the same sums, scores, bands, rules, alerts and dead letters."""
     random = Random(seed)
     model = random_model(random)
-    compare(model, Traffic(random, rule_names(model)).journal(60), random, generation=32)
+    compare(model, Traffic(random, rule_names(model), signals=signals_of(model)).journal(60), random, generation=32)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -49,7 +50,7 @@ def test_preset_on_random_traffic_equals_the_oracle(name, seed):
     """The shipped models, on traffic with silences of 200 days, late events, commands and closed accounts."""
     random = Random(f"{name} {seed}")
     model = load_model(name)
-    compare(model, Traffic(random, rule_names(model)).journal(60), random)
+    compare(model, Traffic(random, rule_names(model), signals=signals_of(model)).journal(60), random)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -57,7 +58,7 @@ def test_little_room_for_moves_changes_nothing(seed):
     """When the kernel's room for moves is full every few events, it is emptied and the event tried again, once."""
     random = Random(seed)
     model = load_model("saas-renewal")
-    compare(model, Traffic(random, rule_names(model)).journal(45), random, lines=0)
+    compare(model, Traffic(random, rule_names(model), signals=signals_of(model)).journal(45), random, lines=0)
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -72,4 +73,9 @@ def test_many_random_books_equal_the_oracle(seed):
     """The long round: more seeds, longer journals."""
     random = Random(seed)
     model = random_model(random)
-    compare(model, Traffic(random, rule_names(model), ("a", "b", "c")).journal(200), random, generation=32)
+    compare(
+        model,
+        Traffic(random, rule_names(model), ("a", "b", "c"), signals_of(model)).journal(200),
+        random,
+        generation=32,
+    )

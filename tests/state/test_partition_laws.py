@@ -9,7 +9,7 @@ import pytest
 from scoring.presets import load_model
 from state.moments import rfc3339
 from state.partition import Partition
-from tests.state.journals import DAY, HOUR, START, Log, Run, Traffic, book_journal, cut
+from tests.state.journals import DAY, HOUR, START, Log, Run, Traffic, book_journal, cut, signals_of
 from tests.state.looking import alerts_of, dead_of, feed, partition_for, restored, seen
 from tests.state.random_models import random_model
 
@@ -26,7 +26,7 @@ def random_case(seed: int, steps: int = 90):
     random = Random(seed)
     model = random_model(random) if seed % 3 else load_model("saas-renewal")
     rules = [f"band-{band.name}" for band in model.bands] + [rule.name for rule in model.rules]
-    return random, model, Traffic(random, rules, ("a", "b", "c")).journal(steps)
+    return random, model, Traffic(random, rules, ("a", "b", "c"), signals_of(model)).journal(steps)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -223,7 +223,8 @@ def shifted(value: bytes | None, shift: int) -> bytes | None:
 
     def move(part):
         if isinstance(part, dict):
-            return {name: part[name] + shift if name == "as_of_ms" else move(part[name]) for name in part}
+            moved = {"as_of_ms": shift, "day": shift // DAY}
+            return {name: part[name] + moved[name] if name in moved else move(part[name]) for name in part}
         if isinstance(part, str) and len(part) == 24 and part.endswith("Z"):
             return rfc3339(round(datetime.fromisoformat(part).timestamp() * 1000) + shift)
         return part

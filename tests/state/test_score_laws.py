@@ -60,7 +60,7 @@ def test_baseline_and_contributions_are_the_health(seed):
             assert 0 <= line[PICTURE_RISK] <= 1
             assert 0 <= line[PICTURE_EXPANSION] <= 1
             assert abs(model.baseline + sum(contributions) - health) < 1e-9
-    assert scored
+    assert scored or model.minimum_coverage > 0.3, "only a model that asks for much may score nobody"
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from state.flush import Flush, Message
-from streams.app import INPUT_TOPICS
+from state.layout import INPUT_TOPICS
 from streams.commit import Committer, Outputs
 from streams.lease import Lease
 from streams.observer import Observer

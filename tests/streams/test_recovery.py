@@ -3,7 +3,7 @@
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from streams.app import INPUT_TOPICS
+from state.layout import INPUT_TOPICS
 from streams.failpoints import Failpoints
 from streams.halt import UNSAFE, Refusal
 from streams.lease import Lease

@@ -86,6 +86,7 @@ def test_inputs_are_kept_and_keep_their_time() -> None:
         "commands",
         "rerouted",
         "ticks",
+        "cohorts",
         "models",
     }
     configs = {topic.name: topic.settings(1) for topic in topics.TOPICS if topic.name in merged}

@@ -1,0 +1,201 @@
+"""Values that count cohort days: the measures of `state.measure`, with each day as long as it was busy.
+
+An account's habit per cohort day stands still over a holiday, and so does its silence. See `scoring.cohorts`.
+"""
+
+import math
+
+from scoring import plan as p
+from scoring import trajectory
+from scoring.arrays import Ints
+from scoring.cohorts import LONG_SILENCE, LONG_SILENCE_DAYS, PACE_LIMIT, PACE_UNIT, RELATIVE_DORMANT_DAYS, leaned_rate
+from scoring.jit import entry, part
+from scoring.plan import Plan
+from state.busyness import DAILY, FAST, PLAIN, SLOW, sums_place
+from state.layout import (
+    AS_OF,
+    BURST,
+    CLOSED,
+    DAY,
+    DAY_MS,
+    DECAY_COLUMNS,
+    DERIVED_FIXED,
+    DERIVED_SIGNAL,
+    FIRST_AT,
+    LAST_AT,
+    NO_VALUE,
+    SEGMENT,
+    SIGNAL_COLUMNS,
+    SUMS,
+    TILE_DAYS,
+    TOPICS_SEEN,
+)
+from state.rows import Rows
+from state.tiles import WINDOW_DAYS, decayed, tile
+
+
+@part
+def history_days(rows: Rows, row: int) -> int:
+    """Return how many sealed days of a row's history tiles are kept of, its first one included."""
+    return min(rows.derived[row, DAY] - rows.ints[row, FIRST_AT] // DAY_MS, TILE_DAYS - 1)
+
+
+@part
+def unseen(rows: Rows, row: int) -> float:
+    """Return the part of the history's first day before the first event, 0-1; 0 where that day is out of reach."""
+    first_at = rows.ints[row, FIRST_AT]
+    if rows.derived[row, DAY] - first_at // DAY_MS >= TILE_DAYS:
+        return 0.0
+    return first_at % DAY_MS / DAY_MS
+
+
+@part
+def window_days(rows: Rows, row: int, place: int, window: int, at_ms: int) -> float:
+    """Return the cohort days of a window, today's elapsed part included, within the history."""
+    sums = rows.busy_sums[place]
+    elapsed = (at_ms - rows.derived[row, DAY] * DAY_MS) / DAY_MS
+    sealed = min(history_days(rows, row), WINDOW_DAYS[window] - 1)
+    covered = sums[PLAIN, sealed] + elapsed * sums[DAILY, 0]
+    if sealed == history_days(rows, row):
+        covered -= unseen(rows, row) * sums[DAILY, sealed]
+    return covered
+
+
+@part
+def habit(plan: Plan, rows: Rows, row: int, place: int, signal: int, last_at: int, at_ms: int) -> float:
+    """Return a signal's rate per cohort day decayed over 90 days, as it stood on the last day the signal spoke."""
+    sums = rows.busy_sums[place]
+    day = rows.derived[row, DAY]
+    quiet = max(day - last_at // DAY_MS, 0)
+    sealed = history_days(rows, row)
+    amount = decayed(plan, rows, row, signal, 2)
+    if quiet > 0:
+        scale = plan.decay_power[2, quiet]
+        amount /= scale
+        exposure = (sums[SLOW, max(sealed, quiet)] - sums[SLOW, quiet - 1]) / scale
+    else:
+        scale = 1.0
+        amount += tile(plan, rows, row, signal, day)
+        exposure = sums[SLOW, sealed] + (at_ms - day * DAY_MS) / DAY_MS * sums[DAILY, 0]
+    exposure -= unseen(rows, row) * sums[DAILY, sealed] * plan.decay_power[2, sealed] / scale
+    return amount / plan.unit[signal] / max(exposure, trajectory.HABIT_MINIMUM_DAYS)
+
+
+@part
+def recent(plan: Plan, rows: Rows, row: int, place: int, signal: int, usual: float, at_ms: int) -> float:
+    """Return a signal's rate per cohort day decayed over 7 days, leaning on the usual rate where cohort days are few."""
+    sums = rows.busy_sums[place]
+    day = rows.derived[row, DAY]
+    elapsed = (at_ms - day * DAY_MS) / DAY_MS
+    sealed = history_days(rows, row)
+    missing = unseen(rows, row) * plan.decay_power[0, sealed]
+    amount = decayed(plan, rows, row, signal, 0) + tile(plan, rows, row, signal, day)
+    exposure = sums[FAST, sealed] + elapsed * sums[DAILY, 0] - missing * sums[DAILY, sealed]
+    calendar = plan.decay_total[0, sealed] + elapsed - missing
+    return leaned_rate(amount / plan.unit[signal], exposure, calendar, usual)
+
+
+@part
+def quiet_days(rows: Rows, row: int, place: int, last_at: int, at_ms: int) -> float:
+    """Return the cohort days since an instant within the tiles' reach."""
+    sums = rows.busy_sums[place]
+    day = rows.derived[row, DAY]
+    quiet = day - last_at // DAY_MS
+    if quiet <= 0:
+        return max(at_ms - last_at, 0) / DAY_MS * sums[DAILY, 0]
+    rest = (1.0 - last_at % DAY_MS / DAY_MS) * sums[DAILY, quiet]
+    return rest + sums[PLAIN, quiet - 1] + (at_ms - day * DAY_MS) / DAY_MS * sums[DAILY, 0]
+
+
+@part
+def dispersion(plan: Plan, rows: Rows, row: int, signal: int, usual: float) -> float:
+    """Return how bursty a signal is: the model's dispersion, or the account's own variance over mean where greater."""
+    burst = rows.decays[row, plan.signals[signal, p.SIGNAL_DECAY] * DECAY_COLUMNS + BURST] / plan.unit[signal]
+    return max(plan.dispersion[signal], burst - usual)
+
+
+@part
+def fast_exposure(rows: Rows, row: int, place: int, at_ms: int) -> float:
+    """Return the cohort days of the recent rate."""
+    elapsed = (at_ms - rows.derived[row, DAY] * DAY_MS) / DAY_MS
+    return rows.busy_sums[place, FAST, history_days(rows, row)] + elapsed * rows.busy_sums[place, DAILY, 0]
+
+
+@part
+def relative_value(plan: Plan, rows: Rows, row: int, which: int, last_at: int, at_ms: int) -> float:
+    """Return value number `which`, counted in cohort days; the signal has spoken, last at `last_at`."""
+    kind = plan.values[which, p.VALUE_KIND]
+    signal = plan.values[which, p.VALUE_SIGNAL]
+    place = sums_place(plan, rows, row, plan.values[which, p.VALUE_COHORT])
+    if kind == p.VALUE_RATE or kind == p.VALUE_RATIO:
+        base = DERIVED_FIXED + signal * DERIVED_SIGNAL + SUMS
+        window = plan.values[which, p.VALUE_WINDOW]
+        covered = window_days(rows, row, place, window, at_ms)
+        if covered < 1.0:
+            return math.nan
+        rate = rows.derived[row, base + window] / plan.unit[signal] / covered
+        if kind == p.VALUE_RATE:
+            return rate
+        longer = plan.values[which, p.VALUE_LONG_WINDOW]
+        total = rows.derived[row, base + longer] / plan.unit[signal]
+        return math.nan if total == 0.0 else rate / total * window_days(rows, row, place, longer, at_ms)
+    quiet = rows.derived[row, DAY] - last_at // DAY_MS
+    if quiet > RELATIVE_DORMANT_DAYS:
+        if kind == p.VALUE_LEVEL:
+            return 0.0
+        if kind == p.VALUE_SILENCE:
+            return trajectory.silence(1.0, (at_ms - last_at) / DAY_MS, plan.dispersion[signal])
+        return -trajectory.MOMENTUM_LIMIT if kind == p.VALUE_MOMENTUM else -trajectory.SURPRISE_LIMIT
+    is_young = rows.derived[row, DAY] - rows.ints[row, FIRST_AT] // DAY_MS < trajectory.HABIT_MINIMUM_DAYS
+    if is_young and (kind == p.VALUE_MOMENTUM or kind == p.VALUE_SURPRISE):
+        return 0.0
+    usual = habit(plan, rows, row, place, signal, last_at, at_ms)
+    if kind == p.VALUE_SILENCE:
+        bursts = dispersion(plan, rows, row, signal, usual)
+        return trajectory.silence(usual, quiet_days(rows, row, place, last_at, at_ms), bursts)
+    rate = recent(plan, rows, row, place, signal, usual, at_ms)
+    if kind == p.VALUE_LEVEL:
+        return rate
+    if kind == p.VALUE_MOMENTUM:
+        return trajectory.momentum(rate, usual)
+    # Few cohort days make the recent rate that much noisier.
+    noise = max(trajectory.FAST_DECAY_DAYS / max(fast_exposure(rows, row, place, at_ms), 1.0), 1.0)
+    return trajectory.surprise(rate, usual, dispersion(plan, rows, row, signal, usual) * noise)
+
+
+@entry
+def add_paces(plan: Plan, rows: Rows, first: int, last: int, day: int, clock_ms: int, sums: Ints) -> None:
+    """Add the paces of rows ``[first, last)`` on a sealed day to its cohorts' sums.
+
+    Parameters
+    ----------
+    day : int, a UTC day before every row's own
+    clock_ms : int, the partition's clock
+    sums : int64 array [cohort, signal with cohort days, accounts|paces], added to
+    """
+    for row in range(first, last):
+        if rows.ints[row, CLOSED] != 0 or rows.ints[row, AS_OF] == NO_VALUE or rows.ints[row, FIRST_AT] == NO_VALUE:
+            continue
+        is_young = rows.ints[row, FIRST_AT] // DAY_MS > day - trajectory.HABIT_MINIMUM_DAYS
+        # Events may have taken a row far ahead of a clock that stood still: then its tile of the day is gone.
+        if is_young or rows.derived[row, DAY] - day >= TILE_DAYS:
+            continue
+        at_ms = max(rows.ints[row, AS_OF], clock_ms)
+        for signal in range(plan.signals.shape[0]):
+            number = plan.signals[signal, p.SIGNAL_COHORT]
+            last_at = rows.ints[row, plan.offsets[p.OFFSET_SIGNALS] + signal * SIGNAL_COLUMNS + LAST_AT]
+            has_spoken = rows.ints[row, TOPICS_SEEN] >> plan.signals[signal, p.SIGNAL_TOPIC] & 1 != 0
+            if number < 0 or not has_spoken or last_at == NO_VALUE:
+                continue
+            if rows.derived[row, DAY] - last_at // DAY_MS > RELATIVE_DORMANT_DAYS:
+                continue
+            place = sums_place(plan, rows, row, number)
+            usual = habit(plan, rows, row, place, signal, last_at, at_ms)
+            quiet = quiet_days(rows, row, place, last_at, at_ms)
+            missed = trajectory.silence(usual, quiet, dispersion(plan, rows, row, signal, usual))
+            if quiet > LONG_SILENCE_DAYS and missed > LONG_SILENCE:
+                continue
+            pace = tile(plan, rows, row, signal, day) / plan.unit[signal] / max(usual, trajectory.RATE_FLOOR)
+            cohort = max(rows.ints[row, SEGMENT], 0)
+            sums[cohort, number, 0] += 1
+            sums[cohort, number, 1] += math.floor(min(max(pace, 0.0), PACE_LIMIT) * PACE_UNIT + 0.5)
