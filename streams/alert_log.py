@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from streams import topics
+from streams.access import kafka
 from streams.reading import read_all
 from streams.settings import Settings
 
@@ -63,7 +64,7 @@ async def coming_alerts(
     name = settings.topic("alerts")
     places = [TopicPartition(name, number) for number in await topics.partitions(settings, name)]
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka,
+        **kafka(settings),
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset="earliest",

@@ -7,9 +7,7 @@ from typing import Any
 
 import faust
 
-from state.layout import INPUT_TOPICS
-from streams import agents
-from streams.cohorts import References
+from streams import access, agents
 from streams.commit import Committer, Outputs
 from streams.failpoints import Failpoints
 from streams.observer import Observer
@@ -20,6 +18,9 @@ from streams.store import Leases, LeaseTable, halting
 from streams.ticker import Ticker
 from streams.transport import ChunkTransport
 from streams.watchdog import LIMIT_SECONDS, Watchdog
+
+INPUT_TOPICS = ("accounts", "usage", "billing", "support", "engagement", "outcomes", "commands", "rerouted", "ticks")
+"""In rank order: among records of the same timestamp the topic named first goes first."""
 
 SESSION_SECONDS = 10.0
 """How long a killed worker's partitions stay unread."""
@@ -37,7 +38,6 @@ class BellwetherApp(faust.App):
     leases: Leases
     input_topics: Mapping[str, str]
     ticker: Ticker
-    references: References
     watchdog: Watchdog
 
     def _new_transport(self) -> ChunkTransport:
@@ -61,10 +61,9 @@ class BellwetherApp(faust.App):
         return {(self.input_topics[tp.topic], tp.partition): end for tp, end in ends.items()}
 
     async def on_start(self) -> None:
-        """Start ticks, cohort references and watchdog beside Faust's own services."""
+        """Start ticks and watchdog beside Faust's own services."""
         await super().on_start()
         self.add_future(halting(self.ticker.tick_forever()))
-        self.add_future(halting(self.references.write_forever()))
         self.add_future(halting(self.watchdog.watch_forever()))
 
     async def on_stop(self) -> None:
@@ -98,7 +97,7 @@ def build(
     failpoints = Failpoints()
     app = BellwetherApp(settings.app_id, **_faust_settings(settings))
     inputs = {topic: settings.topic(topic) for topic in INPUT_TOPICS}
-    source = Source(settings.kafka, settings.app_id, settings.changelog, inputs)
+    source = Source(access.kafka(settings), settings.app_id, settings.changelog, inputs)
     committer = Committer(
         _outputs(settings),
         settings.commit_min_ms,
@@ -112,10 +111,8 @@ def build(
     observer.attached(leases)
     app.input_topics = {name: topic for topic, name in inputs.items()}
     app.ticker = Ticker(
-        leases, settings.kafka, inputs["ticks"], settings.clock, settings.tick_seconds, app.log_ends, observer
+        leases, source.client, inputs["ticks"], settings.clock, settings.tick_seconds, app.log_ends, observer
     )
-
-    app.references = References(leases, source, settings.partitions)
 
     async def is_owed() -> bool:
         return await count_members(source) <= settings.partitions
@@ -145,7 +142,6 @@ def _outputs(settings: Settings) -> Outputs:
         dead_letters=settings.topic("dead-letters"),
         rerouted=settings.topic("rerouted"),
         journal=settings.topic("journal"),
-        cohorts=settings.topic("cohorts"),
     )
 
 
@@ -154,6 +150,7 @@ def _faust_settings(settings: Settings) -> dict[str, Any]:
     servers = settings.kafka.split(",")
     return {
         "broker": ";".join(f"kafka://{server}" for server in servers),
+        "broker_credentials": access.faust_credentials(settings),
         "Table": LeaseTable,
         "store": "memory://",
         "datadir": Path(gettempdir()) / f"bellwether-{settings.app_id}",

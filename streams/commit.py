@@ -15,9 +15,11 @@ from aiokafka import TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
 from state.flush import Flush, Message
+from streams.access import kafka_refusal
 from streams.failpoints import Failpoints
 from streams.halt import FAILED, UNSAFE, halt
 from streams.lease import Lease
+from streams.logs import log_flush
 from streams.observer import Observer
 
 FLUSH_SECONDS = 30.0
@@ -37,7 +39,7 @@ class Outputs:
         Consumer group whose offsets are committed.
     inputs
         Input topic → its name in Kafka.
-    changelog, scores, alerts, dead_letters, rerouted, journal, cohorts
+    changelog, scores, alerts, dead_letters, rerouted, journal
         Names of these topics.
     """
 
@@ -49,7 +51,6 @@ class Outputs:
     dead_letters: str = "dead-letters"
     rerouted: str = "rerouted"
     journal: str = "journal"
-    cohorts: str = "cohorts"
 
 
 class Committer:
@@ -128,9 +129,11 @@ class Committer:
                 )
             except (KafkaError, TimeoutError, OSError) as error:
                 why = repr(error) if str(error) else f"no answer within {FLUSH_SECONDS:.0f} s"
+                why = kafka_refusal(error) or why
                 halt(FAILED, f"partition {lease.partition}: flush {flush.sequence} failed: {why}; restart the worker")
             lease.flushes += 1
             self._observer.flushed(lease.partition, monotonic() - began, flush)
+            log_flush(lease.partition, flush)
 
     def _stop_at_poison(self, partition: int, flush: Flush) -> None:
         refused = flush.refused_per_thousand
@@ -156,7 +159,6 @@ class Committer:
                 (names.scores, flush.scores),
                 (names.dead_letters, flush.dead_letters),
                 (names.rerouted, flush.rerouted),
-                (names.cohorts, flush.cohorts),
                 (names.journal, [flush.journal]),
             )
             for delivery in await _send(producer, topic, own, messages)

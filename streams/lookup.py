@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from state.murmur2 import partition_of
 from state.readmodel import key_of
+from streams.access import redis_advice, redis_client
 from streams.halt import Refusal
 from streams.settings import Settings
 
@@ -69,8 +69,8 @@ async def find_open_alerts(settings: Settings, prefix: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def _reading(settings: Settings) -> AsyncIterator[Any]:
-    client = redis.asyncio.Redis.from_url(
-        settings.redis_url,
+    client = redis_client(
+        settings,
         decode_responses=True,
         socket_timeout=TIMEOUT_SECONDS,
         socket_connect_timeout=TIMEOUT_SECONDS,
@@ -79,9 +79,6 @@ async def _reading(settings: Settings) -> AsyncIterator[Any]:
     try:
         yield client
     except (RedisError, OSError) as error:
-        where = settings.redis_url.rpartition("@")[2]  # without user and password
-        raise Refusal(
-            f"{where}: Redis does not answer ({error}) — start one (`bellwether up`), or set BELLWETHER_REDIS_URL to where it runs"
-        ) from error
+        raise Refusal(f"{settings.redis_address}: Redis does not serve us ({error}) — {redis_advice(error)}") from error
     finally:
         await client.aclose()

@@ -12,6 +12,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from state.murmur2 import partition_of
 from streams import topics
+from streams.access import kafka
 from streams.halt import Refusal
 from streams.settings import Settings
 from streams.topics import CONNECT_SECONDS, MIB, unreachable
@@ -38,7 +39,7 @@ class Outbox:
         self._is_transaction_open = False
         self._is_transactional = transactional_id is not None
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=settings.kafka,
+            **kafka(settings),
             transactional_id=transactional_id,
             transaction_timeout_ms=TRANSACTION_MS,
             enable_idempotence=True,  # a retried batch must not become two
@@ -58,7 +59,7 @@ class Outbox:
                     self._is_transaction_open = True
         except (KafkaError, OSError) as error:
             await self._producer.stop()
-            raise unreachable(self._settings) from error
+            raise await unreachable(self._settings) from error
         return self
 
     async def __aexit__(

@@ -10,12 +10,13 @@ from importlib.resources import files
 from typing import Final, NamedTuple, Self
 
 import msgspec
-import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from state.readmodel import NOTICE, Command, key_of, notice_of, patterns_of
+from streams.access import redis_client
+from streams.settings import Settings
 
 TIMEOUT_SECONDS: Final = 5.0
 CLEARING: Final = -1
@@ -63,13 +64,13 @@ class Projection:
 
     Parameters
     ----------
-    url
-        Address of Redis.
+    settings
+        Where Redis is and how to get in.
     """
 
-    def __init__(self, url: str) -> None:
-        self._client = redis.asyncio.Redis.from_url(
-            url,
+    def __init__(self, settings: Settings) -> None:
+        self._client = redis_client(
+            settings,
             socket_timeout=TIMEOUT_SECONDS,
             socket_connect_timeout=TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 1),  # once, for a connection that died unnoticed; an outage is the caller's

@@ -30,6 +30,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from state.readmodel import SCORES, TOPICS, UnreadableError, commands_of
+from streams.access import kafka, redis_advice
 from streams.observer import Observer
 from streams.projection import CLEARING, Entry, Projection, RedisDownError
 from streams.settings import Settings
@@ -66,7 +67,7 @@ class Projector(ConsumerRebalanceListener):
         self._observer = observer
         self._settings = settings
         self._topic_of = {settings.topic(topic): topic for topic in TOPICS}
-        self._projection = Projection(settings.redis_url)
+        self._projection = Projection(settings)
         # Partitions that are read from where Redis is → offset that Redis holds everything below.
         self._reached: dict[TopicPartition, int] = {}
         self._assignments = 0
@@ -74,7 +75,7 @@ class Projector(ConsumerRebalanceListener):
 
     async def __aenter__(self) -> Self:
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka,
+            **kafka(self._settings),
             group_id=f"{self._settings.app_id}-projector",
             isolation_level="read_committed",
             enable_auto_commit=False,
@@ -230,8 +231,10 @@ class Projector(ConsumerRebalanceListener):
         self._reached.clear()  # whether the last call was carried out is not known
         if self._down_since is None:
             self._down_since = monotonic()
-            where = self._settings.redis_url.rpartition("@")[2]  # without user and password
-            logger.warning("redis %s: %s; scores and alerts wait in Kafka until it takes them", where, error)
+            where, advice = self._settings.redis_address, redis_advice(error)
+            logger.warning(
+                "redis %s: %s — %s; scores and alerts wait in Kafka until it takes them", where, error, advice
+            )
             self._observer.redis_answers(is_up=False)
 
     def _tell_recovery(self) -> None:

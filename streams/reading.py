@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from streams import topics
+from streams.access import kafka
 from streams.halt import Refusal
 from streams.settings import Settings
 from streams.topics import CONNECT_SECONDS, POLL_SECONDS, admin, unreachable
@@ -30,7 +31,7 @@ async def read_all(settings: Settings, topic: str, only: int | None = None) -> A
     """
     numbers = await topics.partitions(settings, topic)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka,
+        **kafka(settings),
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset="earliest",  # the default, "latest", can win against the seek below
@@ -41,7 +42,7 @@ async def read_all(settings: Settings, topic: str, only: int | None = None) -> A
             async with asyncio.timeout(CONNECT_SECONDS):
                 await consumer.start()
         except (KafkaError, OSError) as error:
-            raise unreachable(settings) from error
+            raise await unreachable(settings) from error
         partitions = [TopicPartition(topic, partition) for partition in numbers if only in (None, partition)]
         consumer.assign(partitions)
         stable = await consumer.end_offsets(partitions)
@@ -73,7 +74,7 @@ async def committed(settings: Settings, group: str) -> dict[TopicPartition, Offs
 
 
 async def _written_ends(settings: Settings, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-    async with AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False) as consumer:
+    async with AIOKafkaConsumer(**kafka(settings), enable_auto_commit=False) as consumer:
         return dict(await consumer.end_offsets(partitions))
 
 

@@ -10,10 +10,13 @@ SettingsError (ValueError)
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Literal, Self
 
 PREFIX = "BELLWETHER_"
+FILE = "_FILE"
+"""Behind the name of a secret: the path of the file that holds it."""
 KAFKA_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 HOST_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):([0-9]{1,5})")
 
@@ -38,6 +41,8 @@ class Setting:
         One sentence for people.
     parse
         Text → value; None when the text is not as expected.
+    is_secret
+        Never shown; may also be read from a file, whose path the variable with `_FILE` behind it names.
     """
 
     name: str
@@ -45,6 +50,7 @@ class Setting:
     expected: str
     meaning: str
     parse: Callable[[str], str | int | None]
+    is_secret: bool = False
 
     @property
     def variable(self) -> str:
@@ -65,6 +71,10 @@ def _choice(name: str, default: str, choices: tuple[str, ...], meaning: str) -> 
     )
 
 
+def _path(name: str, meaning: str) -> Setting:
+    return Setting(name, "", "nothing, or the path of a file", meaning, str)
+
+
 def _servers(text: str) -> str | None:
     servers = [server.strip() for server in text.split(",")]
     matches = [HOST_PORT.fullmatch(server) for server in servers]
@@ -79,12 +89,30 @@ SETTINGS = (
     Setting(
         "kafka", "127.0.0.1:9092", "host:port, several separated by commas", "Kafka's bootstrap servers.", _servers
     ),
+    _choice(
+        "kafka_protocol",
+        "PLAINTEXT",
+        ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+        "How Kafka is spoken to: SSL encrypts, SASL tells the user.",
+    ),
+    _choice(
+        "kafka_mechanism",
+        "SCRAM-SHA-512",
+        ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"),
+        "How the user's password is proved, with a protocol of SASL.",
+    ),
+    Setting("kafka_user", "", "a user's name", "Who we are to Kafka, with a protocol of SASL.", str),
+    Setting("kafka_password", "", "a password", "The user's password.", str, is_secret=True),
+    _path("tls_ca", "Authorities (PEM) whose certificates Kafka and Redis may show; empty: those of the system."),
+    _path("tls_certificate", "Our certificate (PEM) where Kafka or Redis asks for one; may hold its key too."),
+    _path("tls_key", "The certificate's key (PEM), not encrypted, where it is a file of its own."),
     Setting(
         "redis_url",
         "redis://127.0.0.1:6379/0",
         "an address that begins with redis://, rediss:// or unix://",
-        "Redis that holds the read model.",
+        "Redis that holds the read model; its user and password are part of it.",
         lambda text: text if re.match(r"(rediss?|unix)://.", text) else None,
+        is_secret=True,
     ),
     Setting(
         "app_id",
@@ -168,7 +196,14 @@ class Settings:
     """The settings of one process; `SETTINGS` says what each means, its unit, range and default."""
 
     kafka: str = "127.0.0.1:9092"
-    redis_url: str = "redis://127.0.0.1:6379/0"
+    kafka_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
+    kafka_user: str = ""
+    kafka_password: str = field(default="", repr=False)
+    tls_ca: str = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
+    redis_url: str = field(default="redis://127.0.0.1:6379/0", repr=False)
     app_id: str = "bellwether"
     topic_prefix: str = ""
     model: str = "saas-renewal"
@@ -196,16 +231,15 @@ class Settings:
         """
         values, faults = {}, _misspelt(environ)
         for setting in SETTINGS:
-            given = environ.get(setting.variable, "").strip()
+            given, fault = _given(setting, environ)
             value = setting.parse(given or setting.default)
-            if value is None:
-                faults.append(f"{setting.variable}: expected {setting.expected}, got {given!r} — {setting.meaning}")
+            if fault:
+                faults.append(fault)
+            elif value is None:
+                shown = "something else (not shown)" if setting.is_secret else repr(given)
+                faults.append(f"{setting.variable}: expected {setting.expected}, got {shown} — {setting.meaning}")
             values[setting.name] = value
-        low, high = values["commit_min_ms"], values["commit_max_ms"]
-        if isinstance(low, int) and isinstance(high, int) and low > high:
-            faults.append(
-                f"BELLWETHER_COMMIT_MAX_MS: expected at least BELLWETHER_COMMIT_MIN_MS ({low}), got '{high}' — raise it or lower the other"
-            )
+        faults += _contradictions(values)
         if faults:
             raise SettingsError("\n".join(faults))
         return cls(**values)  # type: ignore[arg-type]  # each parser returns the type of its field; a test checks it
@@ -219,14 +253,59 @@ class Settings:
         """Name in Kafka of the table's changelog topic."""
         return self.topic(f"{self.app_id}-accounts-changelog")
 
+    @property
+    def redis_address(self) -> str:
+        """Where Redis is, without user and password, to be shown."""
+        return self.redis_url.rpartition("@")[2]
+
     def environ(self) -> dict[str, str]:
         """Return the variables that give a child process these settings."""
-        return {f"{PREFIX}{field.name.upper()}": str(getattr(self, field.name)) for field in fields(self)}
+        values = {f"{PREFIX}{each.name.upper()}": str(getattr(self, each.name)) for each in fields(self)}
+        # A secret that we read from a file is handed on itself; both at once would be a fault.
+        return values | {setting.variable + FILE: "" for setting in SETTINGS if setting.is_secret}
+
+
+def _given(setting: Setting, environ: Mapping[str, str]) -> tuple[str, str | None]:
+    """Return the text that was given for a setting, empty for none, and what is wrong with how."""
+    given = environ.get(setting.variable, "").strip()
+    path = environ.get(setting.variable + FILE, "").strip() if setting.is_secret else ""
+    if not path:
+        return given, None
+    if given:
+        return given, f"{setting.variable}: expected it or {setting.variable}{FILE}, got both — remove one"
+    try:
+        return Path(path).read_text(encoding="utf-8").strip(), None
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "not text"
+        return (
+            "",
+            f"{setting.variable}{FILE}: expected a file that can be read, got {path!r} ({why}) — {setting.meaning}",
+        )
+
+
+def _contradictions(values: Mapping[str, str | int | None]) -> list[str]:
+    """Return what is wrong with settings that are right one by one."""
+    faults = []
+    low, high = values["commit_min_ms"], values["commit_max_ms"]
+    if isinstance(low, int) and isinstance(high, int) and low > high:
+        faults.append(
+            f"BELLWETHER_COMMIT_MAX_MS: expected at least BELLWETHER_COMMIT_MIN_MS ({low}), got '{high}' — raise it or lower the other"
+        )
+    if str(values["kafka_protocol"]).startswith("SASL"):
+        faults += [
+            f"{PREFIX}{name.upper()}: expected one with {values['kafka_protocol']}, got none — set it, or BELLWETHER_KAFKA_PROTOCOL to SSL"
+            for name in ("kafka_user", "kafka_password")
+            if not values[name]
+        ]
+    if values["tls_key"] and not values["tls_certificate"]:
+        faults.append("BELLWETHER_TLS_KEY: expected BELLWETHER_TLS_CERTIFICATE with it, got none — set both or neither")
+    return faults
 
 
 def _misspelt(environ: Mapping[str, str]) -> list[str]:
     # Only near misses are faults: Kubernetes injects variables such as BELLWETHER_SERVICE_HOST for a service of our name.
     known = [setting.variable for setting in SETTINGS]
+    known += [setting.variable + FILE for setting in SETTINGS if setting.is_secret]
     near = {
         variable: difflib.get_close_matches(variable, known, 1, 0.9)
         for variable in sorted(environ)

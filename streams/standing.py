@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from state.layout import INPUT_TOPICS
 from state.readmodel import TOPICS as PROJECTED_TOPICS
 from streams import topics
+from streams.access import kafka
 from streams.halt import Refusal
 from streams.projection import Projection
 from streams.reading import committed
@@ -85,7 +86,7 @@ async def behind_in_redis(settings: Settings) -> int:
     """
     ends = await _ends(settings, {settings.topic(topic): topic for topic in PROJECTED_TOPICS})
     places = {(tp.topic.removeprefix(settings.topic_prefix), tp.partition): end for tp, end in ends.items()}
-    async with Projection(settings.redis_url) as projection:
+    async with Projection(settings) as projection:
         found = await projection.applied(places)
     return sum(max(0, end - max(0, found[place].offset)) for place, end in places.items())
 
@@ -98,7 +99,7 @@ async def _positions(settings: Settings, names: Iterable[str]) -> dict[TopicPart
 
 def _consumer(settings: Settings) -> AIOKafkaConsumer:
     return AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka,
+        **kafka(settings),
         enable_auto_commit=False,
         isolation_level="read_committed",
         auto_offset_reset="earliest",

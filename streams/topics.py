@@ -15,6 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from streams.access import kafka, why_unreachable
 from streams.halt import Refusal
 from streams.settings import Settings
 
@@ -101,14 +102,7 @@ TOPICS = (
     # Merged with the inputs by timestamp, so they keep theirs, and are bounded by size: under a log clock it lies in the past.
     Topic("ticks", "Bellwether", "the clock of each partition", FOREVER, {"retention.bytes": str(256 * MIB)}),
     Topic("rerouted", "Bellwether", "events on their way to the partition of their canonical account", FOREVER, WIDE),
-    # Merged too; what is older than half a year tells nobody anything.
-    Topic(
-        "cohorts",
-        "Bellwether",
-        "how busy each day was: each partition's sums, and the references made of them",
-        FOREVER,
-        {"retention.bytes": str(64 * MIB)},
-    ),
+    Topic("cohorts", "Bellwether", "sums per segment and day, and the references made of them", FOREVER, {}),
     Topic("journal", "Bellwether", "the order in which each partition applied its inputs", 30 * DAY_MS, WRITTEN),
     Topic("scores", "Bellwether", "latest score of each account", FOREVER, COMPACTED),
     Topic("score-history", "Bellwether", "day closes and band changes", 731 * DAY_MS, WRITTEN),
@@ -144,11 +138,9 @@ class KafkaUnreachableError(Refusal):
     """No broker answers; the message says where and what to do."""
 
 
-def unreachable(settings: Settings) -> KafkaUnreachableError:
-    """Return the error that says no broker answers, and what to do."""
-    return KafkaUnreachableError(
-        f"{settings.kafka}: no Kafka broker answers — start one (`bellwether up`), or set BELLWETHER_KAFKA to where it runs"
-    )
+async def unreachable(settings: Settings) -> KafkaUnreachableError:
+    """Return the error that says why no broker serves us, and what to do."""
+    return KafkaUnreachableError(await why_unreachable(settings))
 
 
 def kafka_name(topic: Topic, settings: Settings) -> str:
@@ -165,13 +157,13 @@ async def admin(settings: Settings, seconds: float = CONNECT_SECONDS) -> AsyncIt
     KafkaUnreachableError
         No broker answers within `seconds`.
     """
-    client = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    client = AIOKafkaAdminClient(**kafka(settings))
     try:
         try:
             async with asyncio.timeout(seconds):
                 await client.start()
         except (KafkaError, OSError) as error:  # TimeoutError is an OSError
-            raise unreachable(settings) from error
+            raise await unreachable(settings) from error
         yield client
     finally:
         await client.close()

@@ -16,6 +16,7 @@ import numpy as np
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from state.timestamps import parse_moment
+from streams.access import kafka
 from streams.bench.progress import Progress
 from streams.bench.throughput import START_SECONDS, pid_of, worker
 from streams.bench.workload import TOPICS, Line, Workload
@@ -104,7 +105,7 @@ async def measure_latency(
 
 def _reader(settings: Settings) -> AIOKafkaConsumer:
     reader = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka,
+        **kafka(settings),
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset="latest",

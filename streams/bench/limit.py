@@ -10,6 +10,7 @@ import orjson
 import uvloop
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from streams.access import kafka
 from streams.bench.workload import TOPICS
 from streams.settings import Settings
 
@@ -17,7 +18,7 @@ from streams.settings import Settings
 async def read(settings: Settings) -> dict[str, float]:
     """Read the topics from their beginnings to their ends; return what it took."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka, enable_auto_commit=False, auto_offset_reset="earliest"
+        **kafka(settings), enable_auto_commit=False, auto_offset_reset="earliest"
     )
     await consumer.start()
     try:

@@ -10,6 +10,7 @@ import psutil
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from streams.access import kafka
 from streams.settings import Settings
 
 
@@ -58,7 +59,7 @@ class Progress:
         self._group = settings.app_id
         self._names = {settings.topic(topic) for topic in topics}
         self._process = psutil.Process(pid)
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+        self._admin = AIOKafkaAdminClient(**kafka(settings))
 
     async def __aenter__(self) -> Self:
         await self._admin.start()

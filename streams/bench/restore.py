@@ -13,9 +13,10 @@ from typing import NamedTuple
 import orjson
 import psutil
 
-from state.layout import INPUT_TOPICS
 from state.partition import Partition
 from state.warming import warm
+from streams.access import kafka
+from streams.app import INPUT_TOPICS
 from streams.failpoints import Failpoints
 from streams.kernel_cache import use_kernel_cache
 from streams.lease import SWEEP_ROWS, Lease
@@ -46,7 +47,7 @@ async def measure(settings: Settings) -> dict[str, float]:
     process = psutil.Process()
     before = process.memory_info().rss
     inputs = {topic: settings.topic(topic) for topic in INPUT_TOPICS}
-    source = Source(settings.kafka, settings.app_id, settings.changelog, inputs)
+    source = Source(kafka(settings), settings.app_id, settings.changelog, inputs)
     began = perf_counter()
     partitions, records = [], 0
     for number in range(settings.partitions):

@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-import redis.asyncio
 from redis.exceptions import RedisError
 
 from scoring.faults import ModelError
 from scoring.presets import load_model
 from streams import standing, topics
+from streams.access import redis_advice, redis_client
 from streams.cli.output import quiet_client, result
 from streams.halt import FAILED, Refusal
 from streams.projection import RedisDownError
@@ -162,15 +162,13 @@ async def _kafka(settings: Settings) -> AsyncIterator[Check]:
 
 
 async def _redis(settings: Settings) -> AsyncIterator[Check]:
-    where = settings.redis_url.rpartition("@")[2]  # without user and password
-    client = redis.asyncio.Redis.from_url(
-        settings.redis_url, socket_connect_timeout=REDIS_SECONDS, socket_timeout=REDIS_SECONDS
-    )
+    where = settings.redis_address
+    client = redis_client(settings, socket_connect_timeout=REDIS_SECONDS, socket_timeout=REDIS_SECONDS)
     try:
         info = await client.info("server") | await client.info("memory")
         seconds, microseconds = await client.time()
     except (RedisError, OSError) as error:
-        advice = "start one (`bellwether up`), or set BELLWETHER_REDIS_URL; scoring goes on without it, the page and API do not"
+        advice = f"{redis_advice(error)}; scoring goes on without it, the page and API do not"
         yield Check("redis", is_good=False, found=f"no answer at {where} ({error})", advice=advice)
         return
     finally:

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError
 
+from streams.access import kafka
 from streams.demo.alarms import LOUD, Alarm, read_alarm
 from streams.demo.event import instant
 from streams.demo.feed import TOPICS
@@ -86,14 +87,14 @@ class Watch:
         self.fired = 0
 
     async def __aenter__(self) -> Self:
-        servers = self._settings.kafka
+        client = kafka(self._settings)
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=servers,
+            **client,
             isolation_level="read_committed",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
         )
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+        self._admin = AIOKafkaAdminClient(**client)
         await self._consumer.start()
         await self._admin.start()
         places = [TopicPartition(self._settings.topic("alerts"), number) for number in range(self._settings.partitions)]

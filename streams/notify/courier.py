@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
+from streams.access import kafka
 from streams.dead_letters import UNDELIVERED
 from streams.halt import Refusal
 from streams.notify.backlog import Backlog, Owed, remembered
@@ -80,7 +81,7 @@ class Courier(ConsumerRebalanceListener):
 
     async def __aenter__(self) -> Self:
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka,
+            **kafka(self._settings),
             group_id=self._group,
             isolation_level="read_committed",
             enable_auto_commit=False,

@@ -3,7 +3,8 @@
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from state.layout import INPUT_TOPICS
+from streams.access import kafka
+from streams.app import INPUT_TOPICS
 from streams.failpoints import Failpoints
 from streams.halt import UNSAFE, Refusal
 from streams.lease import Lease
@@ -52,7 +53,7 @@ def test_positions_that_do_not_fit_are_refused(
 async def test_a_restore_reads_to_the_end_over_transaction_markers(provisioned: Settings) -> None:
     """Three committed transactions and an aborted one: the last value of each key, and nothing aborted."""
     inputs = {topic: provisioned.topic(topic) for topic in INPUT_TOPICS}
-    source = Source(provisioned.kafka, provisioned.app_id, provisioned.changelog, inputs)
+    source = Source(kafka(provisioned), provisioned.app_id, provisioned.changelog, inputs)
     async with AIOKafkaProducer(bootstrap_servers=provisioned.kafka, transactional_id=provisioned.app_id) as producer:
         for count in (1, 2, 3, 99):
             await producer.begin_transaction()
@@ -70,7 +71,7 @@ async def test_a_restore_reads_to_the_end_over_transaction_markers(provisioned: 
 async def test_a_worker_can_tell_that_it_was_fenced_during_its_restore(provisioned: Settings) -> None:
     """Only after another producer of the partition's id has started, and asking commits nothing."""
     inputs = {topic: provisioned.topic(topic) for topic in INPUT_TOPICS}
-    source = Source(provisioned.kafka, provisioned.app_id, provisioned.changelog, inputs)
+    source = Source(kafka(provisioned), provisioned.app_id, provisioned.changelog, inputs)
     options = {"bootstrap_servers": provisioned.kafka, "transactional_id": provisioned.app_id}
     async with AIOKafkaProducer(**options) as producer:
         lease = Lease(1, CountingFold(1), producer, INPUT_TOPICS)
