@@ -7,7 +7,9 @@ from typing import Any
 
 import faust
 
+from state.layout import INPUT_TOPICS
 from streams import access, agents
+from streams.cohorts import References
 from streams.commit import Committer, Outputs
 from streams.failpoints import Failpoints
 from streams.observer import Observer
@@ -18,9 +20,6 @@ from streams.store import Leases, LeaseTable, halting
 from streams.ticker import Ticker
 from streams.transport import ChunkTransport
 from streams.watchdog import LIMIT_SECONDS, Watchdog
-
-INPUT_TOPICS = ("accounts", "usage", "billing", "support", "engagement", "outcomes", "commands", "rerouted", "ticks")
-"""In rank order: among records of the same timestamp the topic named first goes first."""
 
 SESSION_SECONDS = 10.0
 """How long a killed worker's partitions stay unread."""
@@ -38,6 +37,7 @@ class BellwetherApp(faust.App):
     leases: Leases
     input_topics: Mapping[str, str]
     ticker: Ticker
+    references: References
     watchdog: Watchdog
 
     def _new_transport(self) -> ChunkTransport:
@@ -61,9 +61,10 @@ class BellwetherApp(faust.App):
         return {(self.input_topics[tp.topic], tp.partition): end for tp, end in ends.items()}
 
     async def on_start(self) -> None:
-        """Start ticks and watchdog beside Faust's own services."""
+        """Start ticks, cohort references and watchdog beside Faust's own services."""
         await super().on_start()
         self.add_future(halting(self.ticker.tick_forever()))
+        self.add_future(halting(self.references.write_forever()))
         self.add_future(halting(self.watchdog.watch_forever()))
 
     async def on_stop(self) -> None:
@@ -114,6 +115,8 @@ def build(
         leases, source.client, inputs["ticks"], settings.clock, settings.tick_seconds, app.log_ends, observer
     )
 
+    app.references = References(leases, source, settings.partitions)
+
     async def is_owed() -> bool:
         return await count_members(source) <= settings.partitions
 
@@ -142,6 +145,7 @@ def _outputs(settings: Settings) -> Outputs:
         dead_letters=settings.topic("dead-letters"),
         rerouted=settings.topic("rerouted"),
         journal=settings.topic("journal"),
+        cohorts=settings.topic("cohorts"),
     )
 
 

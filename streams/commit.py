@@ -39,7 +39,7 @@ class Outputs:
         Consumer group whose offsets are committed.
     inputs
         Input topic → its name in Kafka.
-    changelog, scores, alerts, dead_letters, rerouted, journal
+    changelog, scores, alerts, dead_letters, rerouted, journal, cohorts
         Names of these topics.
     """
 
@@ -51,6 +51,7 @@ class Outputs:
     dead_letters: str = "dead-letters"
     rerouted: str = "rerouted"
     journal: str = "journal"
+    cohorts: str = "cohorts"
 
 
 class Committer:
@@ -159,6 +160,7 @@ class Committer:
                 (names.scores, flush.scores),
                 (names.dead_letters, flush.dead_letters),
                 (names.rerouted, flush.rerouted),
+                (names.cohorts, flush.cohorts),
                 (names.journal, [flush.journal]),
             )
             for delivery in await _send(producer, topic, own, messages)

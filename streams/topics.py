@@ -102,7 +102,14 @@ TOPICS = (
     # Merged with the inputs by timestamp, so they keep theirs, and are bounded by size: under a log clock it lies in the past.
     Topic("ticks", "Bellwether", "the clock of each partition", FOREVER, {"retention.bytes": str(256 * MIB)}),
     Topic("rerouted", "Bellwether", "events on their way to the partition of their canonical account", FOREVER, WIDE),
-    Topic("cohorts", "Bellwether", "sums per segment and day, and the references made of them", FOREVER, {}),
+    # Merged too; what is older than half a year tells nobody anything.
+    Topic(
+        "cohorts",
+        "Bellwether",
+        "how busy each day was: each partition's sums, and the references made of them",
+        FOREVER,
+        {"retention.bytes": str(64 * MIB)},
+    ),
     Topic("journal", "Bellwether", "the order in which each partition applied its inputs", 30 * DAY_MS, WRITTEN),
     Topic("scores", "Bellwether", "latest score of each account", FOREVER, COMPACTED),
     Topic("score-history", "Bellwether", "day closes and band changes", 731 * DAY_MS, WRITTEN),

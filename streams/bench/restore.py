@@ -13,10 +13,10 @@ from typing import NamedTuple
 import orjson
 import psutil
 
+from state.layout import INPUT_TOPICS
 from state.partition import Partition
 from state.warming import warm
 from streams.access import kafka
-from streams.app import INPUT_TOPICS
 from streams.failpoints import Failpoints
 from streams.kernel_cache import use_kernel_cache
 from streams.lease import SWEEP_ROWS, Lease

@@ -22,8 +22,8 @@ from typing import Any, NoReturn
 from scoring.compile import Compiled, compile_model
 from scoring.presets import load_model
 from state.duplicates import Duplicates
+from state.layout import INPUT_TOPICS
 from state.partition import Partition
-from streams.app import INPUT_TOPICS
 from streams.commit import Committer
 from streams.halt import UNSAFE
 from streams.lease import Lease
@@ -307,6 +307,7 @@ class World:
             "streams.recovery.AIOKafkaAdminClient": clients.admin,
             "streams.store.AIOKafkaProducer": clients.producer,
             "streams.ticker.AIOKafkaProducer": clients.producer,
+            "streams.cohorts.AIOKafkaProducer": clients.producer,
             "streams.projector.AIOKafkaConsumer": clients.consumer,
             "streams.projection.redis_client": self.redis.from_url,
             "streams.ticker.time": SimpleNamespace(time_ns=lambda: self._wall_ms() * 1_000_000),

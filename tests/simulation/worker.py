@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from aiokafka import TopicPartition
 
-from streams.app import INPUT_TOPICS
+from state.layout import INPUT_TOPICS
+from streams.cohorts import References
 from streams.commit import Committer, Outputs
 from streams.failpoints import Failpoints
 from streams.lease import Lease
@@ -137,6 +138,7 @@ class Worker:
         ticker = Ticker(leases, {}, "ticks", habits.clock, habits.tick_seconds, self._log_ends, observer)
         if is_ticking:
             self._ticking = self._begin(ticker.tick_forever())
+        self._begin(References(leases, source, self._group.partitions).write_forever())
         for topic in INPUT_TOPICS:
             self._begin(self._receive(topic, leases))
         self._begin(self._fetch_forever(leases))

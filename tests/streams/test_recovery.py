@@ -3,8 +3,8 @@
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
+from state.layout import INPUT_TOPICS
 from streams.access import kafka
-from streams.app import INPUT_TOPICS
 from streams.failpoints import Failpoints
 from streams.halt import UNSAFE, Refusal
 from streams.lease import Lease
