@@ -11,6 +11,7 @@ from scoring.lowering import lower
 from scoring.model import (
     TOPICS,
     WINDOWS_DAYS,
+    Conduct,
     MeasureKind,
     Model,
     Propensity,
@@ -64,6 +65,8 @@ class RuleName:
     severity: str
     playbook: str | None
     title: str
+    escalated: str = ""
+    """Severity once nobody answered it in time; "" where there is no such."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,19 +256,39 @@ def _curves(model: Model) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _rules(model: Model) -> tuple[tuple[RuleName, ...], np.ndarray, np.ndarray]:
     names: list[RuleName] = []
     lines: list[tuple[int, int, int, int]] = []
+    conducts: list[Conduct] = []
     band_rule = np.full(len(model.bands), -1, np.int64)
     for k, band in enumerate(model.bands):
         if band.alert:
             band_rule[k] = len(names)
             title = f"health is in band {band.name}"
             names.append(
-                RuleName(f"band-{band.name}", f"BAND_{band.name.upper()}", band.severity, band.playbook, title)
+                RuleName(
+                    *(f"band-{band.name}", f"BAND_{band.name.upper()}", band.severity, band.playbook, title),
+                    escalated=band.conduct.escalate_to,
+                )
             )
             lines.append((0, 0, 0, k))
+            conducts.append(band.conduct)
     for rule in model.rules:
-        names.append(RuleName(rule.name, rule.code, rule.severity, rule.playbook, rule.title))
+        names.append(
+            RuleName(
+                *(rule.name, rule.code, rule.severity, rule.playbook, rule.title), escalated=rule.conduct.escalate_to
+            )
+        )
         lines.append((0, rule.for_ms, rule.keep_firing_for_ms, -1))
-    return tuple(names), np.array(lines, np.int64).reshape(-1, 4), band_rule
+        conducts.append(rule.conduct)
+    table = np.zeros((len(lines), p.RULE_FIELDS), np.int64)
+    for k, (line, conduct) in enumerate(zip(lines, conducts, strict=True)):
+        table[k, : len(line)] = line
+        table[k, p.RULE_REFRACTORY] = conduct.refractory_ms
+        table[k, p.RULE_REPEAT] = conduct.repeat_ms
+        table[k, p.RULE_ESCALATE] = conduct.escalate_after_ms
+        table[k, p.RULE_MUTED_BY] = sum(1 << j for j in range(k) if names[k].name in conducts[j].mutes)
+        if model.flapping:
+            table[k, p.RULE_FLAP_ENTER] = model.flapping.enter_percent
+            table[k, p.RULE_FLAP_LEAVE] = model.flapping.leave_percent
+    return tuple(names), table, band_rule
 
 
 def _variable(model: Model, values: Sequence[Value], number: int) -> tuple[int, int]:

@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict
 
 from scoring.expressions import Expression, Opcode
-from scoring.model import COHORT, Band, Input, Model, Override, Propensity, Rule, Signal, Value
+from scoring.model import COHORT, Band, Conduct, Input, Model, Override, Propensity, Rule, Signal, Value
 
 DIGITS = 16
 """Hex digits of a fingerprint: 64 bits, so that a book of a million models would hold a collision once in 37 million."""
@@ -48,6 +48,8 @@ def model_fingerprint(model: Model) -> str:
             "risk": _propensity(model.risk, signals),
             "expansion": _propensity(model.expansion, signals),
             "value": asdict(model.value),
+            # What a file does not say is left out, so that models from before there was such a thing keep their name.
+            **({"flapping": asdict(model.flapping)} if model.flapping else {}),
         },
     )
 
@@ -87,12 +89,18 @@ def _override(item: Override, names: list[str]) -> list[object]:
 
 
 def _band(item: Band) -> list[object]:
-    return [item.name, item.enter_below, item.leave_above, item.dwell_ms, item.severity, item.alert, item.playbook]
+    meaning = [item.name, item.enter_below, item.leave_above, item.dwell_ms, item.severity, item.alert, item.playbook]
+    return meaning + _conduct(item.conduct)
 
 
 def _rule(item: Rule, names: list[str]) -> list[object]:
     program = _program(item.when, names)
-    return [item.name, program, item.for_ms, item.keep_firing_for_ms, item.severity, item.playbook, item.code]
+    meaning = [item.name, program, item.for_ms, item.keep_firing_for_ms, item.severity, item.playbook, item.code]
+    return meaning + _conduct(item.conduct)
+
+
+def _conduct(conduct: Conduct) -> list[object]:
+    return [] if conduct == Conduct() else [asdict(conduct)]
 
 
 def _propensity(item: Propensity, signals: dict[str, str]) -> list[object]:

@@ -229,6 +229,46 @@ class Override:
 
 
 @dataclass(frozen=True, slots=True)
+class Conduct:
+    """How an alert behaves beyond its condition; the default is: fires when true, says so once.
+
+    Parameters
+    ----------
+    refractory_ms
+        ≥ 0, how long after a resolve no new episode begins.
+    repeat_ms
+        ≥ 0, how often a firing alert that nobody answers is announced again; 0 = never.
+    escalate_after_ms
+        ≥ 0, how long it may fire unanswered before its severity rises to `escalate_to`; 0 = for ever.
+    escalate_to
+        The higher severity, "" without escalation.
+    mutes
+        Names of rules, all later ones, that begin no episode while this one is open.
+    """
+
+    refractory_ms: int = 0
+    repeat_ms: int = 0
+    escalate_after_ms: int = 0
+    escalate_to: str = ""
+    mutes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Flapping:
+    """When a rule counts as flapping: its share of 21 days with a change, newer ones weighing more, in percent.
+
+    From `enter_percent` on an alert stays open as the one that says so; below `leave_percent` it may end again.
+
+    References
+    ----------
+    Nagios Core, "Detection and Handling of State Flapping".
+    """
+
+    enter_percent: int
+    leave_percent: int
+
+
+@dataclass(frozen=True, slots=True)
 class Band:
     """A named range of health, entered below one score and left above a higher one.
 
@@ -244,6 +284,8 @@ class Band:
         Whether entering raises an alert at all.
     playbook
         Name of the playbook the alert proposes, or None.
+    conduct
+        How the alert behaves.
     """
 
     name: str
@@ -253,6 +295,7 @@ class Band:
     severity: str
     alert: bool
     playbook: str | None
+    conduct: Conduct = Conduct()
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +310,7 @@ class Rule:
     playbook: str | None
     code: str
     title: str
+    conduct: Conduct = Conduct()
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +387,8 @@ class Model:
         16 hex digits; changes when the meaning does and only then.
     warnings
         Sentences about what is allowed but doubtful.
+    flapping
+        When rules count as flapping; None = never.
     """
 
     name: str
@@ -367,6 +413,7 @@ class Model:
     baseline: float
     fingerprint: str = ""
     warnings: tuple[str, ...] = field(default=())
+    flapping: Flapping | None = None
 
     @property
     def band_names(self) -> tuple[str, ...]:

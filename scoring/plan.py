@@ -119,6 +119,15 @@ RULE_PROGRAM: Final = 0
 RULE_FOR: Final = 1
 RULE_KEEP: Final = 2
 RULE_BAND: Final = 3
+RULE_REFRACTORY: Final = 4
+RULE_REPEAT: Final = 5
+RULE_ESCALATE: Final = 6
+RULE_MUTED_BY: Final = 7
+"""A bit per rule that mutes this one; all stand before it, and there are fewer than 63 rules."""
+RULE_FLAP_ENTER: Final = 8
+"""Percent; 0 = flapping is not looked for."""
+RULE_FLAP_LEAVE: Final = 9
+RULE_FIELDS: Final = 10
 
 # Kinds of variables the programs read (`variables`, column 0); column 1 is the target.
 VARIABLE_VALUE: Final = 0

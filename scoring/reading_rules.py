@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from scoring.expressions import Expression, Opcode, compile_expression
-from scoring.model import ALERT_SEVERITIES, GREEN, Band, Override, Playbook, Rule
+from scoring.model import ALERT_SEVERITIES, GREEN, Band, Conduct, Flapping, Override, Playbook, Rule
 from scoring.reading import CODE, DASHED, IDENTIFIER, Table
 from scoring.variables import Variables, nearest
 
@@ -49,6 +49,7 @@ def read_bands(root: Table, playbooks: Sequence[str]) -> list[Band]:
             severity=table.choice("severity", ALERT_SEVERITIES, "critical" if index == 0 else "warning"),
             alert=table.truth("alert", default=True),
             playbook=_playbook(table, playbooks),
+            conduct=_conduct(table, "critical" if index == 0 else "warning"),
         )
         table.finish()
         _check_band(table, band, bands)
@@ -122,10 +123,58 @@ def read_rules(root: Table, variables: Variables, playbooks: Sequence[str], band
                 playbook=_playbook(table, playbooks),
                 code=table.text("code", _code(name), pattern=CODE),
                 title=table.text("title", name.replace("-", " ")),
+                conduct=_conduct(table, "warning"),
             ),
         )
         table.finish()
     return found
+
+
+def read_flapping(root: Table) -> Flapping | None:
+    """Return when rules count as flapping, None where the file does not say."""
+    if "flapping" not in root:
+        root.raw("flapping")
+        return None
+    table = root.table("flapping")
+    flapping = Flapping(table.whole("enter_percent", 30, 1, 100), table.whole("leave_percent", 15, 0, 99))
+    if flapping.leave_percent >= flapping.enter_percent:
+        expected = f"less than {flapping.enter_percent} (enter_percent)"
+        table.note("leave_percent")(expected, str(flapping.leave_percent), "without a gap flapping itself would flap")
+    table.finish()
+    return flapping
+
+
+def check_mutes(root: Table, bands: Sequence[Band], rules: Sequence[Rule]) -> None:
+    """Note what an alert cannot mute: only later ones, so that one pass over the rules decides; bands come first."""
+    order = [band_rule_name(band.name) for band in bands if band.alert] + [rule.name for rule in rules]
+    conducts = [(f"bands[{k}]", band_rule_name(band.name), band.conduct) for k, band in enumerate(bands)]
+    conducts += [(f"rules[{k}]", rule.name, rule.conduct) for k, rule in enumerate(rules)]
+    for place, own, conduct in conducts:
+        later = order[order.index(own) + 1 :] if own in order else []
+        for name in conduct.mutes:
+            if name not in later:
+                advice = nearest(name, later) or "declare it below this one; bands come before rules"
+                root.note(f"{place}.mutes")("rules that stand later", f"'{name}'", advice)
+
+
+def _conduct(table: Table, severity: str) -> Conduct:
+    severe = ALERT_SEVERITIES.index
+    given = table.raw("severity")
+    own = given if isinstance(given, str) and given in ALERT_SEVERITIES else severity
+    after_ms = table.optional_duration_ms("escalate_after") or 0
+    table.raw("escalate_to")
+    to = table.choice("escalate_to", ALERT_SEVERITIES, "critical") if after_ms or "escalate_to" in table else ""
+    if to and not after_ms:
+        table.note("escalate_after")("a duration such as '3d'", "nothing", "say how long it may go unanswered")
+    if to and severe(to) <= severe(own):
+        table.note("escalate_to")(f"more than {own} (severity)", to, "leave escalation out, or begin milder")
+    return Conduct(
+        refractory_ms=table.optional_duration_ms("refractory") or 0,
+        repeat_ms=table.optional_duration_ms("repeat") or 0,
+        escalate_after_ms=after_ms,
+        escalate_to=to,
+        mutes=table.texts("mutes"),
+    )
 
 
 def band_rule_name(band: str) -> str:

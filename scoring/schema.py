@@ -38,6 +38,7 @@ def json_schema() -> Schema:
         "risk": _propensity("probability of the outcome within the horizon"),
         "expansion": _propensity("probability of an expansion within the horizon"),
         "value": _value(),
+        "flapping": _flapping(),
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -116,6 +117,7 @@ def _band() -> Schema:
         "severity": {"enum": list(ALERT_SEVERITIES)},
         "alert": {"type": "boolean", "default": True},
         "playbook": _TEXT,
+        **_conduct(),
     }
     return _table(keys, required=("name", "enter_below", "leave_above"))
 
@@ -130,8 +132,27 @@ def _rule() -> Schema:
         "playbook": _TEXT,
         "title": _TEXT,
         "code": _pattern(CODE.pattern, "reason code"),
+        **_conduct(),
     }
     return _table(keys, required=("name", "when"))
+
+
+def _conduct() -> Keys:
+    return {
+        "refractory": {**_DURATION, "description": "how long after it resolved it does not fire again"},
+        "repeat": {**_DURATION, "description": "how often it is announced again while nobody answers"},
+        "escalate_after": {**_DURATION, "description": "how long it may go unanswered before its severity rises"},
+        "escalate_to": {"enum": list(ALERT_SEVERITIES), "default": "critical"},
+        "mutes": {**_TEXTS, "description": "later rules that do not fire while this one is open"},
+    }
+
+
+def _flapping() -> Schema:
+    keys: Keys = {
+        "enter_percent": {"type": "integer", "minimum": 1, "maximum": 100, "default": 30},
+        "leave_percent": {"type": "integer", "minimum": 0, "maximum": 99, "default": 15},
+    }
+    return {**_table(keys), "description": "share of the last 21 days with a change, newer ones weighing more"}
 
 
 def _playbook() -> Schema:

@@ -6,6 +6,7 @@ from scoring.durations import format_duration
 from scoring.model import (
     ITEM_SEVERITIES,
     Band,
+    Conduct,
     Input,
     MeasureKind,
     Model,
@@ -78,6 +79,9 @@ def _lines(model: Model) -> Iterator[str]:
     yield ""
     yield "Alerts"
     yield from (_rule(rule) for rule in model.rules)
+    if model.flapping:
+        enter, leave = model.flapping.enter_percent, model.flapping.leave_percent
+        yield f"  An alert that changed on {enter}% of the last 21 days stays open until that is below {leave}%"
     yield ""
     yield from _propensity("Risk", model.risk)
     yield from _propensity("Expansion", model.expansion)
@@ -135,6 +139,7 @@ def _band(band: Band) -> str:
     playbook = f", playbook {band.playbook}" if band.playbook else ""
     return (
         f"  {band.name}: entered below {band.enter_below:g}, left above {band.leave_above:g}{after}; {told}{playbook}"
+        f"{_conduct(band.conduct)}"
     )
 
 
@@ -142,7 +147,22 @@ def _rule(rule: Rule) -> str:
     for_long = f", for {format_duration(rule.for_ms)}" if rule.for_ms else ""
     keep = f", until false for {format_duration(rule.keep_firing_for_ms)}" if rule.keep_firing_for_ms else ""
     playbook = f" → {rule.playbook}" if rule.playbook else ""
-    return f"  {rule.severity}: {rule.title} [{rule.code}]: {rule.when.text}{for_long}{keep}{playbook}"
+    said = f"  {rule.severity}: {rule.title} [{rule.code}]: {rule.when.text}{for_long}{keep}{playbook}"
+    return said + _conduct(rule.conduct)
+
+
+def _conduct(conduct: Conduct) -> str:
+    """Return how an alert behaves beyond its condition, nothing where it says nothing of it."""
+    said = ""
+    if conduct.escalate_to:
+        said += f"; {conduct.escalate_to} when unanswered for {format_duration(conduct.escalate_after_ms)}"
+    if conduct.repeat_ms:
+        said += f"; again every {format_duration(conduct.repeat_ms)}"
+    if conduct.refractory_ms:
+        said += f"; not again for {format_duration(conduct.refractory_ms)}"
+    if conduct.mutes:
+        said += f"; mutes {', '.join(conduct.mutes)}"
+    return said
 
 
 def _propensity(name: str, propensity: Propensity) -> Iterator[str]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import orjson
 from numpy.typing import NDArray
@@ -21,7 +22,20 @@ from state.flush import Message
 from state.moments import rfc3339
 from state.store import AccountStore
 from state.telling import Teller, tell_moves
-from state.work import MOVE_AT, MOVE_EPISODE, MOVE_RESOLUTION, MOVE_ROW, MOVE_RULE, MOVE_SEQUENCE, MOVE_STATE
+from state.work import (
+    MARK_ESCALATED,
+    MARK_FLAPPING,
+    MARK_REPEATED,
+    MOVE_AT,
+    MOVE_EPISODE,
+    MOVE_FIRED,
+    MOVE_MARKS,
+    MOVE_RESOLUTION,
+    MOVE_ROW,
+    MOVE_RULE,
+    MOVE_SEQUENCE,
+    MOVE_STATE,
+)
 
 RESOLUTIONS: Final = ("CONDITION_ENDED", "ACCOUNT_CLOSED", "BY_COMMAND")
 OCCURRED_AT: Final = slice(len('"occurred_at":"'), len('"occurred_at":"2026-01-01T00:00:00.000Z'))
@@ -45,6 +59,15 @@ def alert_id(account: str, rule: str, episode: int) -> str:
     'edcca1894bbc61663ecf55d1c4d67206'
     """
     return hashlib.sha256(f"{account}\0{rule}\0{episode}".encode()).hexdigest()[:32]
+
+
+class About(msgspec.Struct, omit_defaults=True):
+    """The descriptive attributes that an alert shows, for whoever routes it."""
+
+    name: str | None = None
+    owner: str | None = None
+    segment: str | None = None
+    plan: str | None = None
 
 
 class Alerts:
@@ -77,7 +100,8 @@ class Alerts:
         self._model = b',"model":' + orjson.dumps(named)
         self._source = ("ce_source", f"/bellwether/{origin.app_id}/{origin.partition}".encode())
         self._types = [("ce_type", f"io.bellwether.alert.{state}".encode()) for state in STATE_NAMES]
-        self._heads = [[_head(rule, state) for state in STATE_NAMES] for rule in compiled.rules]
+        self._heads: dict[tuple[int, int, int], bytes] = {}
+        self._profiles = msgspec.json.Decoder(About)
         self._resolutions = [f',"resolution":"{code}"'.encode() for code in RESOLUTIONS]
 
     def messages(self, moves: NDArray[np.int64], pictures: NDArray[np.float64], journal_sequence: int) -> list[Message]:
@@ -116,9 +140,10 @@ class Alerts:
         members, positions = told.rsplit(b',"positions":', 1)
         parts = [
             *(b'{"alert_id":"', identity, b'","dedup_key":"', identity, b'","account_id":', orjson.dumps(account)),
-            *(self._heads[move[MOVE_RULE]][state], members, b',"next_step":'),
+            self._about(row),
+            *(self._head(move[MOVE_RULE], state, move[MOVE_MARKS]), members, b',"next_step":'),
             *(
-                self._next_step(row, rule, state, move[MOVE_AT], identity.decode()),
+                self._next_step(row, rule, state, move[MOVE_FIRED], identity.decode()),
                 decided,
                 b'"positions":',
                 positions,
@@ -138,6 +163,19 @@ class Alerts:
         ]
         return Message(account.encode(), b"".join(parts), headers, move[MOVE_AT])
 
+    def _about(self, row: int) -> bytes:
+        """Return the member that says whose account it is, nothing where nobody stated it."""
+        profile = self._store.profiles.get(row)
+        told = b"{}" if profile is None else msgspec.json.encode(self._profiles.decode(profile))
+        return b"" if told == b"{}" else b',"account":' + told
+
+    def _head(self, rule: int, state: int, marks: int) -> bytes:
+        """Return the members that a rule, a state and the marks of an episode give every alert."""
+        key = rule, state, marks
+        if key not in self._heads:
+            self._heads[key] = _head(self._compiled.rules[rule], STATE_NAMES[state], marks)
+        return self._heads[key]
+
     def _next_step(self, row: int, rule: RuleName, state: int, at_ms: int, identity: str) -> bytes:
         if state == RESOLVED or rule.playbook is None:
             return b"null"
@@ -145,14 +183,17 @@ class Alerts:
         return orjson.dumps(next_step(self._compiled.model, rule.playbook, profile, at_ms, identity))
 
 
-def _head(rule: RuleName, state: str) -> bytes:
-    """Return the members that a rule and a state give every alert."""
+def _head(rule: RuleName, state: str, marks: int) -> bytes:
+    is_escalated = marks & MARK_ESCALATED
     fixed = {
         "rule": rule.name,
         "code": rule.code,
         "title": rule.title,
         "state": state,
-        "severity": rule.severity,
+        "severity": rule.escalated if is_escalated else rule.severity,
+        **({"escalated_from": rule.severity} if is_escalated else {}),
+        **({"flapping": True} if marks & MARK_FLAPPING else {}),
+        **({"repeated": True} if marks & MARK_REPEATED else {}),
     }
     return b"," + orjson.dumps(fixed)[1:-1] + b","
 

@@ -8,59 +8,45 @@ import math
 
 import numpy as np
 
-from scoring import lifecycle
+from scoring import flapping, lifecycle
 from scoring import plan as p
 from scoring.bands import INSUFFICIENT, band_of, dwell_of
 from scoring.jit import entry, part
 from scoring.plan import Plan
 from scoring.vm import holds
+from state.announce import announce
+from state.conduct import calm_down, forget_episode, insist, is_muted_by_others, note_change
 from state.layout import (
-    ALERT_SEQUENCE,
     BAND,
     BAND_SINCE,
     CANDIDATE,
     CANDIDATE_SINCE,
-    CLOSE_UNIT,
-    DAY,
     HOT,
     MANUAL_UNTIL,
     MICRO,
     NEVER,
-    NO_CLOSE,
     NO_VALUE,
-    POSITIONS,
     PUBLISHED_EXPANSION,
     PUBLISHED_HEALTH,
     PUBLISHED_REASON,
     PUBLISHED_RISK,
-    ROW_TOPICS,
     RULE_COLUMNS,
     RULE_EPISODE,
+    RULE_FIRED,
     RULE_HELD,
+    RULE_HISTORY,
     RULE_SINCE,
     RULE_STATE,
+    RULE_TOLD,
     RULE_UNTIL,
     SNAPSHOT,
-    TILE_DAYS,
 )
 from state.rows import Rows
 from state.score import fill_late_variables, score_at
 from state.work import (
     COUNT_BAND_CHANGES,
     COUNT_MOVES,
-    MOVE_AT,
-    MOVE_BEFORE_DAYS,
-    MOVE_EPISODE,
-    MOVE_FROM_BAND,
-    MOVE_POSITIONS,
-    MOVE_RESOLUTION,
-    MOVE_ROW,
-    MOVE_RULE,
-    MOVE_SEQUENCE,
-    MOVE_STATE,
-    MOVE_TO_BAND,
     PICTURE_EXPANSION,
-    PICTURE_FIXED,
     PICTURE_HEALTH,
     PICTURE_RISK,
     RESOLUTION_CLOSED,
@@ -69,8 +55,6 @@ from state.work import (
     Work,
 )
 
-COMPARED_DAYS = 14
-"""`why it moved` compares with the close this many days ago, or the oldest one kept since."""
 HEALTH_STEP = 100_000
 """A snapshot is published when health moved by 0.1 points …"""
 PROBABILITY_STEP = 1_000
@@ -83,55 +67,6 @@ MUTED = -1
 def micro(number: float) -> int:
     """Return a number as whole millionths, NO_VALUE for NaN."""
     return NO_VALUE if math.isnan(number) else np.int64(math.floor(number * MICRO + 0.5))
-
-
-@part
-def before(plan: Plan, rows: Rows, row: int, picture: int, work: Work, line: int) -> int:
-    """Copy the contributions of the day close that `why it moved` compares with; return its age in days, 0 = none."""
-    width = plan.inputs.shape[0] + 2
-    day = rows.derived[row, DAY]
-    for age in range(COMPARED_DAYS, 0, -1):
-        start = ((day - age) % TILE_DAYS) * (width + 1)
-        if rows.closes[row, start] != NO_CLOSE:
-            for k in range(width):
-                work.pictures[line, picture + k] = rows.closes[row, start + 1 + k] / CLOSE_UNIT
-            return age
-    for k in range(width):
-        work.pictures[line, picture + k] = math.nan
-    return 0
-
-
-@part
-def announce(
-    plan: Plan, rows: Rows, work: Work, row: int, rule: int, state: int, at_ms: int, from_band: int, resolution: int
-) -> None:
-    """Write one move and the picture of the score that goes with it; gives the alert its sequence number."""
-    line = work.counts[COUNT_MOVES]
-    work.counts[COUNT_MOVES] = line + 1
-    sequence = rows.ints[row, ALERT_SEQUENCE] + 1
-    rows.ints[row, ALERT_SEQUENCE] = sequence
-    move = work.moves[line]
-    move[MOVE_ROW] = row
-    move[MOVE_RULE] = rule
-    move[MOVE_STATE] = state
-    move[MOVE_AT] = at_ms
-    move[MOVE_EPISODE] = rows.ints[row, plan.offsets[p.OFFSET_RULES] + rule * RULE_COLUMNS + RULE_EPISODE]
-    move[MOVE_SEQUENCE] = sequence
-    move[MOVE_FROM_BAND] = from_band
-    move[MOVE_TO_BAND] = rows.ints[row, BAND]
-    move[MOVE_RESOLUTION] = resolution
-    for topic in range(ROW_TOPICS):
-        move[MOVE_POSITIONS + topic] = rows.ints[row, POSITIONS + topic]
-    place = 0
-    for k in range(PICTURE_FIXED):
-        work.pictures[line, k] = work.score[k]
-    place = PICTURE_FIXED
-    for source in (work.values, work.subscores, work.contributions):
-        for k in range(source.size):
-            work.pictures[line, place + k] = source[k]
-        place += source.size
-    move[MOVE_BEFORE_DAYS] = before(plan, rows, row, place, work, line)
-    rows.dirty[row] |= HOT | SNAPSHOT
 
 
 @part
@@ -224,13 +159,18 @@ def step_rules(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, from_ba
             rows.dirty[row] |= HOT
         for_ms = plan.rules[rule, p.RULE_FOR]
         keep_ms = plan.rules[rule, p.RULE_KEEP]
+        is_muted = is_muted_by_others(plan, rows, row, rule)
+        calm_down(plan, rows, row, rule)
         while True:
             since = rows.ints[row, column + RULE_SINCE]
             until = rows.ints[row, column + RULE_UNTIL]
-            target = lifecycle.next_state(state, is_true, at_ms, since, until, for_ms, keep_ms)
+            is_flapping = rows.ints[row, column + RULE_HISTORY] & flapping.FLAPPING != 0
+            target = lifecycle.next_state(state, is_true, at_ms, since, until, for_ms, keep_ms, is_muted, is_flapping)
             if target == lifecycle.NO_MOVE:
                 break
             state = enter_rule_state(plan, rows, work, row, rule, state, target, at_ms, from_band)
+        if state == lifecycle.FIRING:
+            insist(plan, rows, work, row, rule, at_ms, from_band, is_muted)
 
 
 @part
@@ -259,6 +199,14 @@ def next_timer(plan: Plan, rows: Rows, row: int, at_ms: int) -> int:
         )
         if ends > at_ms:
             due = min(due, ends)
+        if rows.ints[row, column + RULE_STATE] == lifecycle.FIRING:
+            after, repeat = plan.rules[rule, p.RULE_ESCALATE], plan.rules[rule, p.RULE_REPEAT]
+            ends = rows.ints[row, column + RULE_FIRED] + after
+            if after > 0 and ends > at_ms:
+                due = min(due, ends)
+            ends = rows.ints[row, column + RULE_TOLD] + repeat
+            if repeat > 0 and ends > at_ms:
+                due = min(due, ends)
     return due
 
 
@@ -269,6 +217,9 @@ def enter_rule_state(
     """Write a rule's new state to the row, announce it if it is one people hear of, and return it."""
     column = plan.offsets[p.OFFSET_RULES] + rule * RULE_COLUMNS
     is_back = state == lifecycle.CLEARING and target == lifecycle.FIRING
+    is_flapping = rows.ints[row, column + RULE_HISTORY] & flapping.FLAPPING != 0
+    if is_flapping and (is_back or target == lifecycle.CLEARING):
+        note_change(plan, rows, row, rule, False)  # nobody hears of it, but calm it is not
     if is_back:
         target = rows.ints[row, column + RULE_HELD]
         rows.ints[row, column + RULE_HELD] = 0
@@ -283,8 +234,16 @@ def enter_rule_state(
     rows.dirty[row] |= HOT
     if target == lifecycle.FIRING and not is_back and state <= lifecycle.PENDING:
         rows.ints[row, column + RULE_EPISODE] += 1
+        rows.ints[row, column + RULE_FIRED] = at_ms
+        note_change(plan, rows, row, rule, True)
     if not is_back and target in (lifecycle.FIRING, lifecycle.RESOLVED):
-        announce(plan, rows, work, row, rule, target, at_ms, from_band, RESOLUTION_CONDITION)
+        announce(plan, rows, work, row, rule, target, at_ms, from_band, RESOLUTION_CONDITION, 0)
+    if target == lifecycle.RESOLVED:
+        note_change(plan, rows, row, rule, False)
+        forget_episode(rows, row, column)
+        refractory = plan.rules[rule, p.RULE_REFRACTORY]
+        if refractory > 0:
+            rows.ints[row, column + RULE_UNTIL] = at_ms + refractory
     return kept
 
 
@@ -345,10 +304,13 @@ def resolve_all(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> Non
     for rule in range(plan.rules.shape[0]):
         column = plan.offsets[p.OFFSET_RULES] + rule * RULE_COLUMNS
         if rows.ints[row, column + RULE_STATE] > lifecycle.PENDING:
-            announce(plan, rows, work, row, rule, lifecycle.RESOLVED, at_ms, rows.ints[row, BAND], RESOLUTION_CLOSED)
+            announce(plan, rows, work, row, rule, lifecycle.RESOLVED, at_ms, rows.ints[row, BAND], RESOLUTION_CLOSED, 0)
         rows.ints[row, column + RULE_STATE] = lifecycle.INACTIVE
         rows.ints[row, column + RULE_SINCE] = at_ms
+        rows.ints[row, column + RULE_UNTIL] = 0
         rows.ints[row, column + RULE_HELD] = 0
+        forget_episode(rows, row, column)
+        rows.ints[row, column + RULE_HISTORY] = 0  # a customer who comes back begins anew
 
 
 @entry
@@ -363,4 +325,6 @@ def enter_by_command(
     rows.ints[row, column + RULE_SINCE] = at_ms
     rows.ints[row, column + RULE_UNTIL] = until_ms
     rows.ints[row, column + RULE_HELD] = MUTED if is_end else 0
-    announce(plan, rows, work, row, rule, state, at_ms, rows.ints[row, BAND], RESOLUTION_COMMAND)
+    announce(plan, rows, work, row, rule, state, at_ms, rows.ints[row, BAND], RESOLUTION_COMMAND, 0)
+    if is_end:
+        forget_episode(rows, row, column)

@@ -15,7 +15,7 @@ import numpy as np
 
 from scoring.plan import PLANE_NARROW, PLANE_WIDE, SIGNAL_COHORT, SIGNAL_DECAY, SIGNAL_PLANE, Plan
 
-LAYOUT_VERSION: Final = 1
+LAYOUT_VERSION: Final = 3
 
 NO_VALUE: Final = -(2**63)
 """Stands for "not known" wherever 0 would be a statement."""
@@ -101,7 +101,10 @@ RULE_SINCE: Final = 1
 RULE_EPISODE: Final = 2
 RULE_UNTIL: Final = 3
 RULE_HELD: Final = 4
-RULE_COLUMNS: Final = 5
+RULE_FIRED: Final = 5  # when the episode began to fire; 0 = none is open
+RULE_TOLD: Final = 6  # when "firing" was announced last
+RULE_HISTORY: Final = 7  # `scoring.flapping`: 21 days of changes, and what the episode is marked with
+RULE_COLUMNS: Final = 8
 
 # Columns of `derived`.
 DAY: Final = 0

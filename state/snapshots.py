@@ -20,6 +20,7 @@ class Shown(msgspec.Struct, omit_defaults=True):
     name: str | None = None
     owner: str | None = None
     segment: str | None = None
+    plan: str | None = None
     deeds: list[Deed] = []
 
 

@@ -48,6 +48,7 @@ class Alert(NamedTuple):
     to_band: int | None
     health: float | None
     risk: float | None
+    marks: tuple[str, ...]
 
 
 class Remembered:
@@ -99,6 +100,8 @@ class Oracle:
         self._summed: int | None = None
         self._rules = [(f"band-{b.name}", k, None) for k, b in enumerate(model.bands) if b.alert]
         self._rules += [(rule.name, None, rule) for rule in model.rules]  # type: ignore[misc]
+        self._conducts = {f"band-{band.name}": band.conduct for band in model.bands}
+        self._conducts |= {rule.name: rule.conduct for rule in model.rules}
 
     # ---- the journal
 
@@ -261,9 +264,13 @@ class Oracle:
                 state = "resolved"
             if state:
                 kept = "inactive" if state == "resolved" else state
-                account.rules[rule] = RuleLife(kept, account.as_of, until, "", state == "resolved", life.episode)
+                is_end = state == "resolved"
+                life.state, life.since, life.until = kept, account.as_of, until
+                life.held, life.is_muted = "", is_end
                 score = self._reader(account, account.as_of).score()
                 self._announce(name, account, rule, state, score, account.band)
+                if is_end:
+                    self._forget(life)
 
     # ---- time
 
@@ -321,8 +328,12 @@ class Oracle:
                 dues.append(life.since + (rule.for_ms if rule else 0))
             elif life.state == "clearing":
                 dues.append(life.since + (rule.keep_firing_for_ms if rule else 0))
-            elif life.state == "snoozed":
+            elif life.state == "snoozed" or (life.state == "inactive" and life.until):
                 dues.append(life.until)
+            elif life.state == "firing":
+                conduct = self._conducts[name]
+                dues += [life.fired + conduct.escalate_after_ms] if conduct.escalate_after_ms else []
+                dues += [life.told + conduct.repeat_ms] if conduct.repeat_ms else []
         return min([next_point(account), *(due for due in dues if due > account.as_of)])
 
     # ---- decisions
@@ -388,44 +399,105 @@ class Oracle:
         if life.is_muted and is_true:
             return
         life.is_muted = False
+        is_free = not any(
+            rule in self._conducts[other].mutes and account.rules[other].state in LIVE for other in account.rules
+        )
+        flapping = self.model.flapping
+        if life.is_flapping and flapping and self._flap(account, life) < flapping.leave_percent * 21:
+            life.is_flapping = False
         while True:
             match life.state, is_true:
-                case "inactive", True:
-                    if for_ms == 0:
-                        life.episode += 1
-                        self._enter(name, account, rule, "firing", score, before)
-                    else:
-                        life.state, life.since = "pending", now
+                case "inactive", True if now >= life.until and for_ms > 0:
+                    life.state, life.since = "pending", now
+                case "inactive", True if now >= life.until and is_free:
+                    self._begin(name, account, rule, score, before)
                 case "pending", False:
-                    life.state, life.since = "inactive", now
-                case "pending", True if now >= life.since + for_ms:
-                    life.episode += 1
-                    self._enter(name, account, rule, "firing", score, before)
+                    life.state, life.since, life.until = "inactive", now, 0
+                case "pending", True if now >= life.since + for_ms and is_free:
+                    self._begin(name, account, rule, score, before)
                 case "clearing", True:
                     life.state, life.since, life.held = life.held, now, ""
-                case "clearing", False if now >= life.since + keep_ms:
-                    self._enter(name, account, rule, "resolved", score, before)
+                    if life.is_flapping:
+                        life.changes.add(account.day)
+                case "clearing", False if now >= life.since + keep_ms and not life.is_flapping:
+                    self._end(name, account, rule, score, before)
                 case (("firing" | "acknowledged" | "snoozed"), False):
-                    if keep_ms == 0:
-                        self._enter(name, account, rule, "resolved", score, before)
+                    if keep_ms == 0 and not life.is_flapping:
+                        self._end(name, account, rule, score, before)
                     else:
                         life.state, life.since, life.held = "clearing", now, life.state
+                        if life.is_flapping:
+                            life.changes.add(account.day)
                 case "snoozed", True if now >= life.until:
                     self._enter(name, account, rule, "firing", score, before)
                 case _:
-                    return
+                    break
+        if life.state == "firing":
+            self._insist(name, account, rule, score, before, is_free)
+
+    def _begin(self, name: str, account: Account, rule: str, score: Score, before: int | None) -> None:
+        life, flapping = account.rules[rule], self.model.flapping
+        life.episode, life.fired = life.episode + 1, account.as_of
+        if flapping:
+            life.changes.add(account.day)
+            life.is_flapping = life.is_flapping or self._flap(account, life) >= flapping.enter_percent * 21
+        self._enter(name, account, rule, "firing", score, before)
+
+    def _end(self, name: str, account: Account, rule: str, score: Score, before: int | None) -> None:
+        life, conduct = account.rules[rule], self._conducts[rule]
+        self._enter(name, account, rule, "resolved", score, before)
+        if self.model.flapping:
+            life.changes.add(account.day)
+        self._forget(life)
+        life.until = account.as_of + conduct.refractory_ms if conduct.refractory_ms else 0
+
+    def _insist(
+        self,
+        name: str,
+        account: Account,
+        rule: str,
+        score: Score,
+        before: int | None,
+        is_free: bool,  # noqa: FBT001
+    ) -> None:
+        life, conduct, now = account.rules[rule], self._conducts[rule], account.as_of
+        if conduct.escalate_after_ms and not life.is_escalated and now >= life.fired + conduct.escalate_after_ms:
+            life.is_escalated = True
+            self._announce(name, account, rule, "firing", score, before)
+        elif conduct.repeat_ms and now >= life.told + conduct.repeat_ms and is_free and not life.is_flapping:
+            self._announce(name, account, rule, "firing", score, before, ("repeated",))
+
+    def _flap(self, account: Account, life: RuleLife) -> int:
+        """Return the weight of the days with a change: 120 for today down to 80 for 20 days ago."""
+        return sum(120 - 2 * age for age in range(21) if account.day - age in life.changes)
+
+    def _forget(self, life: RuleLife) -> None:
+        life.fired, life.told, life.is_escalated, life.is_flapping = 0, 0, False, False
 
     def _enter(self, name: str, account: Account, rule: str, state: str, score: Score, before: int | None) -> None:
         life = account.rules[rule]
         life.state, life.since = ("inactive" if state == "resolved" else state), account.as_of
         self._announce(name, account, rule, state, score, before)
 
-    def _announce(self, name: str, account: Account, rule: str, state: str, score: Score, before: int | None) -> None:
+    def _announce(
+        self,
+        name: str,
+        account: Account,
+        rule: str,
+        state: str,
+        score: Score,
+        before: int | None,
+        marks: tuple[str, ...] = (),
+    ) -> None:
         account.sequence += 1
         life = account.rules[rule]
+        if state == "firing":
+            life.told = account.as_of
+        marks += ("escalated",) if life.is_escalated else ()
+        marks += ("flapping",) if life.is_flapping else ()
         health, risk = (None if math.isnan(number) else number for number in (score.health, score.risk))
         line = (rule, life.episode, state, account.as_of, before, account.band, health, risk)
-        self.alerts.append(Alert(name, account.sequence, *line))
+        self.alerts.append(Alert(name, account.sequence, *line, tuple(sorted(marks))))
 
     # ---- looking in
 

@@ -63,6 +63,11 @@ class RuleLife:
     held: str = ""  # what a clearing rule returns to
     is_muted: bool = False
     episode: int = 0
+    fired: int = 0  # when the open episode began
+    told: int = 0  # when it was last announced as firing
+    is_escalated: bool = False
+    is_flapping: bool = False
+    changes: set[int] = field(default_factory=set)  # days on which it changed
 
 
 @dataclass

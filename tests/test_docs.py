@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scoring.compile import compile_model
+from scoring.lifecycle import diagram
 from scoring.presets import load_model, preset_names
 from scoring.reasons import MISSING_DATA, OVERRIDE
 from state.alerts import RESOLUTIONS
@@ -88,6 +89,12 @@ def test_every_rejection_code_stands_in_the_reference(code: RejectionCode) -> No
 def test_every_effect_of_a_command_stands_in_its_page(effect: Effect) -> None:
     """Whoever reads a deed's effect finds it with its meaning."""
     assert f"| `{effect}` | {MEANINGS[effect]} |" in (TOP / "docs" / "alerts.md").read_text(encoding="utf-8")
+
+
+def test_the_diagram_of_an_alert_s_life_is_that_of_the_table() -> None:
+    """`docs/alerts.md` shows what `python -m scoring.lifecycle` draws."""
+    drawing = "\n".join(diagram())
+    assert f"```mermaid\n{drawing}\n```" in (TOP / "docs" / "alerts.md").read_text(encoding="utf-8")
 
 
 def test_every_reason_code_stands_in_the_reference() -> None:

@@ -51,7 +51,7 @@ def post_of(place: Webhook | Slack | PagerDuty | Alertmanager, alert: dict[str, 
     if isinstance(place, PagerDuty):
         return Post(place.url, JSON, orjson.dumps(pagerduty_event(place.routing_key, alert)))
     headers = {**JSON, "authorization": f"Bearer {place.token}"} if place.token else JSON
-    return Post(f"{place.url}/api/v2/alerts", headers, orjson.dumps([alertmanager_alert(alert, now_ms)]))
+    return Post(f"{place.url}/api/v2/alerts", headers, orjson.dumps(alertmanager_alerts(alert, now_ms)))
 
 
 def _webhook(place: Webhook, alert: dict[str, Any], now_ms: int) -> Post:
@@ -106,6 +106,18 @@ def pagerduty_event(routing_key: str, alert: dict[str, Any]) -> dict[str, Any]:
             },
         },
     }
+
+
+def alertmanager_alerts(alert: dict[str, Any], now_ms: int) -> list[dict[str, Any]]:
+    """Return what Alertmanager is told: the alert, and the end of the milder one that it was before it grew graver.
+
+    Labels are an alert's identity there, and `severity` is what its routes go by.
+    """
+    told = [alertmanager_alert(alert, now_ms)]
+    if alert.get("escalated_from"):
+        milder = alert | {"severity": alert["escalated_from"], "state": "resolved"}
+        told.append(alertmanager_alert(milder, now_ms))
+    return told
 
 
 def alertmanager_alert(alert: dict[str, Any], now_ms: int) -> dict[str, Any]:

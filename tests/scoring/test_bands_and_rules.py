@@ -11,6 +11,7 @@ from scoring.lifecycle import (
     CLEARING,
     FIRING,
     INACTIVE,
+    MOVES,
     NO_MOVE,
     PENDING,
     RESOLVED,
@@ -72,7 +73,8 @@ def test_dwell_is_that_of_the_worse_band():
     ("state", "is_true", "now", "wanted"),
     [
         (INACTIVE, False, 0, NO_MOVE),
-        (INACTIVE, True, 0, PENDING),
+        (INACTIVE, True, 49, NO_MOVE),
+        (INACTIVE, True, 50, PENDING),
         (PENDING, False, 9, INACTIVE),
         (PENDING, True, 9, NO_MOVE),
         (PENDING, True, 10, FIRING),
@@ -89,14 +91,44 @@ def test_dwell_is_that_of_the_worse_band():
     ],
 )
 def test_every_move_of_the_table(state, is_true, now, wanted):
-    """A rule with `for` 10 and `keep_firing_for` 20, in its state since 0, snoozed until 50."""
-    assert next_state(state, is_true, now, 0, 50, 10, 20) == wanted
+    """A rule with `for` 10 and `keep_firing_for` 20, in its state since 0, snoozed or resting until 50."""
+    assert next_state(state, is_true, now, 0, 50, 10, 20, False, False) == wanted
 
 
 @pytest.mark.parametrize(("state", "is_true", "wanted"), [(INACTIVE, True, FIRING), (FIRING, False, RESOLVED)])
 def test_without_durations_moves_are_direct(state, is_true, wanted):
     """With no `for` nothing is pending, with no `keep_firing_for` nothing clears."""
-    assert next_state(state, is_true, 0, 0, 0, 0, 0) == wanted
+    assert next_state(state, is_true, 0, 0, 0, 0, 0, False, False) == wanted
+
+
+@given(
+    state=st.integers(INACTIVE, CLEARING),
+    is_true=st.booleans(),
+    times=st.tuples(*[st.integers(0, 6)] * 5),
+    is_muted=st.booleans(),
+    is_flapping=st.booleans(),
+)
+@settings(max_examples=2000, deadline=None)
+def test_the_compiled_life_is_that_of_the_table(state, is_true, times, is_muted, is_flapping):
+    """`MOVES` is the specification: the first line whose guards all hold is what `next_state` answers."""
+    now, since, until, for_ms, keep_ms = times
+    guards = {
+        "true": is_true,
+        "false": not is_true,
+        "rested": now >= until,
+        "snooze over": now >= until,
+        "for": for_ms > 0,
+        "no for": for_ms == 0,
+        "true for so long": is_true and now >= since + for_ms,
+        "false for so long": not is_true and now >= since + keep_ms,
+        "keep_firing_for or flapping": keep_ms > 0 or is_flapping,
+        "neither": keep_ms == 0 and not is_flapping,
+        "not muted": not is_muted,
+        "not flapping": not is_flapping,
+    }
+    lines = [end for start, names, end in MOVES if start == state and all(guards[name] for name in names)]
+    wanted = lines[0] if lines else NO_MOVE
+    assert next_state(state, is_true, now, since, until, for_ms, keep_ms, is_muted, is_flapping) == wanted
 
 
 @given(
@@ -111,7 +143,8 @@ def test_without_durations_moves_are_direct(state, is_true, wanted):
 @settings(max_examples=300, deadline=None)
 def test_a_state_moves_by_time_only_when_it_is_due(state, is_true, since, until, for_ms, keep_ms, now):
     """With the same truth, the answer changes only where `due_at` says that a timer ends."""
-    at_start = next_state(state, is_true, since, since, until, for_ms, keep_ms)
+    at_start = next_state(state, is_true, since, since, until, for_ms, keep_ms, False, False)
     due = due_at(state, since, until, for_ms, keep_ms, NEVER)
     if since <= now < due:
-        assert next_state(state, is_true, now, since, until, for_ms, keep_ms) == at_start or since >= due
+        later = next_state(state, is_true, now, since, until, for_ms, keep_ms, False, False)
+        assert later == at_start or since >= due

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from scoring.compile import compile_model
+from scoring.flapping import ESCALATED, FLAPPING
 from scoring.jit import Handle, handle
 from scoring.model import Model
 from scoring.plan import Plan
@@ -71,7 +72,9 @@ def alerts_of(flushes: Iterable[Flush]) -> list[tuple[Any, ...]]:
         bands = (body["from_band"], body["to_band"])
         scores = (body["scores"]["health"], body["scores"]["risk"])
         head = (body["account_id"], body["sequence"], body["rule"], body["episode"], body["state"], message.timestamp)
-        lines.append((*head, *bands, *scores))
+        members = {"escalated_from": "escalated", "flapping": "flapping", "repeated": "repeated"}
+        marks = tuple(mark for member, mark in members.items() if member in body)
+        lines.append((*head, *bands, *scores, marks))
     return sorted(lines, key=lambda line: line[:2])
 
 
@@ -81,7 +84,7 @@ def expected_alerts(oracle: Oracle) -> list[tuple[Any, ...]]:
     lines = []
     for alert in oracle.alerts:
         head = (alert.account, alert.sequence, alert.rule, alert.episode, alert.state, alert.at)
-        lines.append((*head, names[alert.from_band], names[alert.to_band], alert.health, alert.risk))
+        lines.append((*head, names[alert.from_band], names[alert.to_band], alert.health, alert.risk, alert.marks))
     return sorted(lines, key=lambda line: line[:2])
 
 
@@ -134,9 +137,10 @@ def _signal(partition: Partition, row: int, k: int) -> tuple[Any, ...]:
 
 def _rule(partition: Partition, ints: list[int], k: int) -> tuple[Any, ...]:
     start = partition.layout.rule_block + k * lay.RULE_COLUMNS
-    state, since, episode, until, held = ints[start : start + lay.RULE_COLUMNS]
+    state, since, episode, until, held, fired, told, history = ints[start : start + lay.RULE_COLUMNS]
     is_resting = state == 0
-    return (STATES[state], None if is_resting else since, episode, until if state == 4 else None, held == -1)
+    marks = (fired, told, history & FLAPPING != 0, history & ESCALATED != 0)
+    return (STATES[state], None if is_resting else since, episode, until if state == 4 else None, held == -1, *marks)
 
 
 def expected(oracle: Oracle) -> dict[str, dict[str, Any]]:
@@ -173,6 +177,7 @@ def expected(oracle: Oracle) -> dict[str, dict[str, Any]]:
                     rule.episode,
                     rule.until if rule.state == "snoozed" else None,
                     rule.is_muted,
+                    *(rule.fired, rule.told, rule.is_flapping, rule.is_escalated),
                 )
                 for name, rule in life.rules.items()
             },

@@ -106,6 +106,7 @@ DURATIONS = ("0h", "0h", "90m", "5h", "26h", "4d")
 
 def random_model(random: Random) -> Model:
     """Return a random valid model."""
+    rules = random.randrange(6)
     content: dict[str, Any] = {
         "name": "random",
         "version": 1,
@@ -121,17 +122,20 @@ def random_model(random: Random) -> Model:
             }
             for k in range(random.randrange(4))
         ],
-        "bands": _bands(random),
+        "bands": _bands(random, [f"r{k}" for k in range(rules)]),
         "rules": [
             {
                 "name": f"r{k}",
                 "when": random.choice(CONDITIONS + HEALTH_CONDITIONS),
                 "for": random.choice(DURATIONS),
                 "keep_firing_for": random.choice(DURATIONS),
+                **_conduct(random, [f"r{later}" for later in range(k + 1, rules)]),
             }
-            for k in range(random.randrange(6))
+            for k in range(rules)
         ],
     }
+    if random.random() < 0.6:
+        content["flapping"] = {"enter_percent": random.choice((6, 12, 30)), "leave_percent": random.choice((0, 3, 5))}
     if random.random() < 0.7:
         first = next(iter(content["inputs"]))
         terms: dict[str, Any] = {"health": -4, "renewal_near": 1, "slope": -0.7, "coverage": -1, "contacts": 0.4}
@@ -161,17 +165,33 @@ def _inputs(random: Random) -> dict[str, dict[str, Any]]:
     return inputs
 
 
-def _bands(random: Random) -> list[dict[str, Any]]:
+def _conduct(random: Random, later: list[str]) -> dict[str, Any]:
+    """Return a random conduct of an alert that may mute later rules; half of the time it says nothing."""
+    if random.random() < 0.5:
+        return {}
+    fields: dict[str, Any] = {
+        "refractory": random.choice(DURATIONS),
+        "repeat": random.choice(("0h", "7h", "3d")),
+        "mutes": random.sample(later, random.randrange(len(later) + 1)),
+    }
+    if random.random() < 0.5:
+        fields |= {"severity": "info", "escalate_after": random.choice(("5h", "26h", "4d")), "escalate_to": "critical"}
+    return fields
+
+
+def _bands(random: Random, rules: list[str]) -> list[dict[str, Any]]:
     bands = []
     for k, name in enumerate(("red", "orange", "yellow")[: random.randrange(1, 4)]):
         enter = 25 + 22 * k + random.uniform(-3, 3)
+        is_told = random.random() < 0.8
         bands.append(
             {
                 "name": name,
                 "enter_below": round(enter, 3),
                 "leave_above": round(enter + random.choice((0.5, 4, 9)), 3),
                 "dwell": random.choice(DURATIONS),
-                "alert": random.random() < 0.8,
+                "alert": is_told,
+                **(_conduct(random, rules) if is_told else {}),
             }
         )
     return bands

@@ -87,3 +87,18 @@ async def test_alertmanager_sees_an_alert_begin_and_end(provisioned: Settings, a
                 await asyncio.sleep(0.05)
         (left,) = await standing_alerts(alertmanager)
         assert left["labels"]["account_id"] == "acme-2"
+
+
+async def test_an_alert_that_grew_graver_is_one_alert(provisioned: Settings, alertmanager: str) -> None:
+    """Escalated, the milder one ends and the graver one stands; the resolve ends that too."""
+    target = Target("am", Alertmanager(alertmanager, ""), from_beginning=True)
+    graver = {"severity": "critical", "escalated_from": "warning"}
+    await write_alerts(provisioned, [an_alert(severity="warning"), an_alert(sequence=2, **graver)])
+    async with notifying(provisioned, target):
+        async with asyncio.timeout(30):
+            while [a["labels"]["severity"] for a in await standing_alerts(alertmanager)] != ["critical"]:
+                await asyncio.sleep(0.05)
+        await write_alerts(provisioned, [an_alert(1, "resolved", 3, **graver)])
+        async with asyncio.timeout(30):
+            while await standing_alerts(alertmanager):
+                await asyncio.sleep(0.05)
