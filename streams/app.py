@@ -19,7 +19,7 @@ from streams.settings import Settings
 from streams.store import Leases, LeaseTable, halting
 from streams.ticker import Ticker
 from streams.transport import ChunkTransport
-from streams.watchdog import LIMIT_SECONDS, Watchdog
+from streams.watchdog import LIMIT_SECONDS, Pulse, Watchdog
 
 SESSION_SECONDS = 10.0
 """How long a killed worker's partitions stay unread."""
@@ -39,6 +39,7 @@ class BellwetherApp(faust.App):
     ticker: Ticker
     references: References
     watchdog: Watchdog
+    pulse: Pulse
 
     def _new_transport(self) -> ChunkTransport:
         return ChunkTransport(self.conf.broker_consumer, self)
@@ -66,6 +67,7 @@ class BellwetherApp(faust.App):
         self.add_future(halting(self.ticker.tick_forever()))
         self.add_future(halting(self.references.write_forever()))
         self.add_future(halting(self.watchdog.watch_forever()))
+        self.add_future(halting(self.pulse.beat_forever()))
 
     async def on_stop(self) -> None:
         """Commit what is applied, then let Faust leave the group."""
@@ -121,6 +123,7 @@ def build(
         return await count_members(source) <= settings.partitions
 
     app.watchdog = Watchdog(leases, app.log_ends, is_owed, observer, watchdog_seconds)
+    app.pulse = Pulse(watchdog_seconds)
     changelog = app.topic(settings.changelog, partitions=settings.partitions, key_type=bytes, value_type=bytes)
     table = app.Table(
         "accounts", partitions=settings.partitions, key_type=bytes, value_type=bytes, changelog_topic=changelog

@@ -12,7 +12,13 @@ from time import monotonic
 from typing import Any
 
 from aiokafka import TopicPartition
-from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.errors import (
+    IllegalOperation,
+    InvalidProducerEpoch,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerFenced,
+)
 
 from state.flush import Flush, Message
 from streams.access import kafka_refusal
@@ -126,9 +132,12 @@ class Committer:
             except (ProducerFenced, InvalidProducerEpoch):
                 halt(
                     FAILED,
-                    f"partition {lease.partition}: another worker owns it now, nothing was committed; restart the worker",
+                    f"partition {lease.partition}: another worker owns it now, or the broker gave the transaction up;"
+                    " nothing was committed; restart the worker",
                 )
-            except (KafkaError, TimeoutError, OSError) as error:
+            except MessageSizeTooLargeError:
+                halt(UNSAFE, f"partition {lease.partition}: {self._largest(flush)}")
+            except (KafkaError, IllegalOperation, TimeoutError, OSError) as error:
                 why = repr(error) if str(error) else f"no answer within {FLUSH_SECONDS:.0f} s"
                 why = kafka_refusal(error) or why
                 halt(FAILED, f"partition {lease.partition}: flush {flush.sequence} failed: {why}; restart the worker")
@@ -146,6 +155,27 @@ class Committer:
                 f"partition {partition}: expected fewer than {self._poison_limit} bad records in a thousand, got {refused}"
                 f" ({reason}) — mend the producer; to let them pass as dead letters raise BELLWETHER_POISON_LIMIT above 1000",
             )
+
+    def _largest(self, flush: Flush) -> str:
+        """Say which record of a flush a topic has most likely refused for its size."""
+        names = self._outputs
+        written = (
+            (names.changelog, flush.changelog),
+            (names.scores, flush.scores),
+            (names.alerts, flush.alerts),
+            (names.dead_letters, flush.dead_letters),
+            (names.rerouted, flush.rerouted),
+            (names.journal, [flush.journal]),
+        )
+        size, topic, key = max(
+            (len(message.key or b"") + len(message.value or b""), topic, message.key or b"")
+            for topic, messages in written
+            for message in messages
+        )
+        return (
+            f"{topic}: expected records that the topic takes, the largest has {size} bytes (key {key[:80]!r}) — raise the"
+            " topic's max.message.bytes with kafka-configs.sh, then start the worker again"
+        )
 
     async def _transact(self, lease: Lease, flush: Flush) -> None:
         names, reach, own = self._outputs, self._failpoints.reach, lease.partition

@@ -2,12 +2,16 @@
 
 Faust and aiokafka have had several ways to stop fetching or committing after a rebalance or a broker outage without
 any error. Whatever the cause, the sign is the same: records wait and nothing moves.
+
+The watchdog looks from the event loop. That the loop itself still turns is seen from a thread: while it stands, Faust's
+consumer thread goes on sending heartbeats, so that the group would wait for this worker for ever.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from threading import Event, Thread
 from time import monotonic
 
 from aiokafka.errors import KafkaError
@@ -20,6 +24,35 @@ from streams.store import Leases
 logger = logging.getLogger(__name__)
 
 LIMIT_SECONDS = 60.0
+
+
+class Pulse:
+    """Ends the process when its event loop has not turned for too long.
+
+    Parameters
+    ----------
+    limit_seconds
+        How long a turn of the loop may take, > 0. Restoring a large partition holds it for seconds.
+    """
+
+    def __init__(self, limit_seconds: float = LIMIT_SECONDS) -> None:
+        self._limit = limit_seconds
+        self._beat = Event()
+
+    async def beat_forever(self) -> None:
+        """Beat until cancelled; from the first beat on a thread listens."""
+        Thread(target=self._listen, name="pulse", daemon=True).start()
+        while True:
+            self._beat.set()
+            await asyncio.sleep(self._limit / 20)
+
+    def _listen(self) -> None:
+        while self._beat.wait(self._limit):
+            self._beat.clear()
+        halt(
+            FAILED,
+            f"watchdog: the event loop has not turned for {self._limit:.0f} s; the supervisor should start it again",
+        )
 
 
 @dataclass

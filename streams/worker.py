@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable
 
+from aiokafka.errors import TopicAuthorizationFailedError
 from faust import Worker
 from mode import Service
 
@@ -23,6 +24,7 @@ from streams.projector import project_forever
 from streams.settings import Settings
 from streams.watchdog import LIMIT_SECONDS
 
+NOT_ALLOWED = TopicAuthorizationFailedError.errno
 OUTPUT_TOPICS = ("scores", "alerts", "dead-letters", "journal")
 
 
@@ -40,6 +42,11 @@ async def require_topics(settings: Settings) -> None:
             described = await client.describe_topics(names)
     except topics.KafkaUnreachableError as error:
         raise Refusal(str(error)) from error
+    if hidden := sorted(topic["topic"] for topic in described if topic["error_code"] == NOT_ALLOWED):
+        raise Refusal(
+            f"topics {', '.join(hidden)}: Kafka does not let {settings.kafka_user or 'us'} see them"
+            " — grant what `bellwether topics acl` lists"
+        )
     missing = sorted(topic["topic"] for topic in described if topic["error_code"])
     if missing:
         raise Refusal(f"topics {', '.join(missing)}: expected to exist, found none; run `bellwether topics create`")

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import redis
+from hypothesis import settings as hypothesis_settings
 
 from deploy.local import Stack, StackError
 from streams import topics
@@ -19,6 +20,9 @@ REDIS_DATABASES = itertools.cycle(range(16))
 def pytest_configure() -> None:
     """Choose the kernel's cache by the present sources before any test imports numba: a stale kernel would be judged else."""
     use_kernel_cache(os.environ)
+    # The first example of a test may compile a kernel, and the machine may be busy: time is no verdict.
+    hypothesis_settings.register_profile("ours", deadline=None)
+    hypothesis_settings.load_profile("ours")
 
 
 @pytest.fixture(scope="session")

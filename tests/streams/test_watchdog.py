@@ -1,12 +1,24 @@
-"""When the watchdog calls a partition stuck, on leases whose numbers are set by hand."""
+"""When the watchdog calls a partition stuck, on leases whose numbers are set by hand; and workers that are stuck."""
 
+import asyncio
+import urllib.request
+from dataclasses import replace
+from pathlib import Path
 from time import monotonic
 
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from deploy.local.processes import free_ports
+from streams.halt import FAILED
 from streams.lease import Lease
 from streams.observer import Observer
+from streams.settings import Settings
 from streams.watchdog import Watchdog
 from tests.streams.counting import CountingFold
+from tests.streams.workers import ROOT, Workers
 
+STANDING_STILL = ROOT / "tests/streams/standing_still.py"
 ENDS = {("usage", 0): 10}
 
 
@@ -92,3 +104,41 @@ def test_state_that_is_never_committed_is_stuck() -> None:
         assert dog.look(ENDS, now) is None
     lease.records_applied += 1
     assert dog.look(ENDS, 60.0) == "partition 0: nothing was committed"
+
+
+@pytest.mark.parametrize(
+    ("scene", "reason"),
+    [
+        ("apply", "records wait and nothing was consumed"),
+        ("commit", "nothing was committed"),
+        ("loop", "the event loop has not turned"),
+    ],
+)
+async def test_a_worker_that_stands_still_ends_itself(
+    provisioned: Settings, tmp_path: Path, scene: str, reason: str
+) -> None:
+    """Stuck in applying, in committing, or with its loop: one line says so, code 1, and readiness and the metric show it before."""
+    settings = replace(provisioned, metrics_port=free_ports(1)[0])
+    seen: list[float] = []
+    with Workers(settings, tmp_path, command=(str(STANDING_STILL), scene)) as workers:
+        async with asyncio.timeout(150), AIOKafkaProducer(bootstrap_servers=settings.kafka) as producer:
+            while workers.processes[0].poll() is None:
+                await producer.send(settings.topic("usage"), b"{}", key=b"a", partition=0)
+                seen.append(await asyncio.to_thread(standstill_seconds, settings.metrics_port))
+                await asyncio.sleep(0.3)
+        assert workers.processes[0].returncode == FAILED
+    told = [line for line in workers.log(0).read_text().splitlines() if "watchdog:" in line]
+    assert len(told) == 1
+    assert reason in told[0]
+    assert "15 s; the supervisor should start it again (exit code 1)" in told[0]
+    assert scene == "loop" or max(seen) >= 1.0
+
+
+def standstill_seconds(port: int) -> float:
+    """Return what the worker tells Prometheus, 0 while it does not answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as answer:
+            lines = answer.read().decode().splitlines()
+    except OSError:
+        return 0.0
+    return next(float(line.split()[1]) for line in lines if line.startswith("bellwether_standstill_seconds "))
