@@ -61,7 +61,7 @@ class References:
 
     async def _write_while(self, lease: Lease) -> None:
         consumer = self._source.consumer()
-        producer = AIOKafkaProducer(bootstrap_servers=self._source.kafka, acks="all", enable_idempotence=True)
+        producer = AIOKafkaProducer(**self._source.client, acks="all", enable_idempotence=True)
         await consumer.start()
         try:
             await producer.start()
