@@ -1,4 +1,4 @@
-"""`bellwether model check|show|schema`: is a model file right, what does it say, and what may stand in it."""
+"""`bellwether model check|show|diff|schema`: is a model file right, what does it say, what would another change."""
 
 import argparse
 import sys
@@ -10,6 +10,7 @@ from scoring.model import Model
 from scoring.presets import load_model, preset_names
 from scoring.schema import json_schema
 from scoring.words import describe
+from streams.cli import model_diff
 from streams.cli.output import note, result
 from streams.halt import FAILED
 from streams.settings import Settings
@@ -25,6 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("model", metavar="FILE", help=f"a model file, or one of the presets {presets}")
         action.add_argument("--json", action="store_true", help="print the outcome as JSON")
     show.add_argument("--variables", action="store_true", help="list what rules and overrides may read instead")
+    model_diff.arguments(actions.add_parser("diff", help="what another model says differently, and changes for whom"))
     actions.add_parser("schema", help="print the JSON Schema of model files, for editors")
 
 
@@ -34,6 +36,8 @@ def run(options: argparse.Namespace, settings: Settings) -> int:  # noqa: ARG001
         sys.stdout.write(orjson.dumps(json_schema(), option=orjson.OPT_INDENT_2).decode() + "\n")
         return 0
     try:
+        if options.action == "diff":
+            return model_diff.run(options)
         model = load_model(options.model)
     except ModelError as error:
         return _refuse(error, as_json=options.json)

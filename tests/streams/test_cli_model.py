@@ -58,3 +58,72 @@ def test_presets_are_found_from_anywhere(tmp_path: Path):
         check=False,
     )
     assert (done.returncode, done.stdout.split(" is right")[0]) == (0, "saas-renewal version 1")
+
+
+HISTORY = [
+    {"id": f"{day}-{name}", "account_id": name, "occurred_at": f"2026-03-{day:02d}T09:00:00Z", "event": "login"}
+    for day in range(1, 29)
+    for name in ("steady", "gone")
+    if name == "steady" or day < 15
+]
+MODEL = """
+name = "pair"
+version = {version}
+[signals.visits]
+from = "usage"
+[inputs.silence]
+value = "days_since(visits)"
+curve = [[0, 100], [{days}, 0]]
+weight = 1
+[[bands]]
+name = "red"
+enter_below = 40
+leave_above = 50
+"""
+
+
+def pair(folder: Path, days: int, new_days: int) -> tuple[str, str]:
+    """Write two models that differ in how long a silence they forgive, days."""
+    paths = folder / "old.toml", folder / "new.toml"
+    for version, (path, forgiven) in enumerate(zip(paths, (days, new_days), strict=True), 1):
+        path.write_text(MODEL.format(version=version, days=forgiven))
+    return str(paths[0]), str(paths[1])
+
+
+def test_diff_lists_the_accounts_that_change_band(capsys, tmp_path: Path):
+    """A stricter curve turns the silent account red and leaves the steady one alone; the alert it raises is counted."""
+    old, new = pair(tmp_path, 60, 14)
+    book = tmp_path / "book"
+    book.mkdir()
+    (book / "usage.jsonl").write_text("".join(json.dumps(event) + "\n" for event in HISTORY))
+    assert main(["model", "diff", old, new, "--history", str(book), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (told["same_meaning"], told["accounts"], told["moves"]) == (False, 2, {"green → red": 1})
+    assert [(change["account"], change["before"], change["after"]) for change in told["changed"]] == [
+        ("gone", "green", "red")
+    ]
+    assert told["alerts"] == {"old": {}, "new": {"band-red": 1}}
+    assert "- 0 → 100, 60 → 0 (healthy: 75)" in told["words"]
+
+
+def test_diff_says_it_in_sentences(capsys, tmp_path: Path):
+    """People read what is said differently and who moves where; two files that mean the same are told so."""
+    old, new = pair(tmp_path, 60, 14)
+    book = tmp_path / "book"
+    book.mkdir()
+    (book / "usage.jsonl").write_text("".join(json.dumps(event) + "\n" for event in HISTORY))
+    assert main(["model", "diff", old, new, "--history", str(book)]) == 0
+    told = capsys.readouterr().out
+    assert "1 of 2 accounts (50.0%) end in another band" in told
+    assert "gone: green → red, health 76.7 → 0.0" in told
+    assert "band-red (critical): 0 → 1" in told
+    assert main(["model", "diff", old, old]) == 0
+    assert "mean the same" in capsys.readouterr().out
+
+
+def test_diff_of_a_wrong_file_tells_its_faults(capsys, tmp_path: Path):
+    """A file with faults is refused with exit 1, as by `model check`."""
+    path = tmp_path / "m.toml"
+    path.write_text('name = "m"\n')
+    assert main(["model", "diff", "saas-renewal", str(path), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["ok"] is False

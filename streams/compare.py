@@ -1,0 +1,134 @@
+"""What another model changes, and for whom: two models said in words, and one history scored under both."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import ndiff
+from pathlib import Path
+from typing import Any
+
+from scoring.compile import compile_model
+from scoring.model import Model
+from scoring.words import describe
+from streams.cli.files import EventFile
+from streams.event_order import UnsortedError, in_order
+from streams.replay import TOPICS, Replay, Sinks
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One account that ends in another band, worst fall of health first when sorted.
+
+    Parameters
+    ----------
+    account
+        Its id.
+    before, after
+        Band under the first and the second model.
+    health_before, health_after
+        0-100, None where there is too little data.
+    reason
+        The largest reason under the second model, in words; "" where there is none.
+    """
+
+    account: str
+    before: str
+    after: str
+    health_before: float | None
+    health_after: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What came of one history under two models.
+
+    Parameters
+    ----------
+    accounts
+        Accounts that are not closed at the end under both models.
+    changes
+        Those in another band, the greatest fall of health first.
+    alerts
+        For each model: (rule, severity) → alerts that fired.
+    end_ms
+        The end of the history, milliseconds UTC.
+    """
+
+    accounts: int
+    changes: tuple[Change, ...]
+    alerts: tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]
+    end_ms: int
+
+    @property
+    def moves(self) -> dict[str, int]:
+        """Band → band, and how many accounts, the most first."""
+        found = Counter(f"{change.before} → {change.after}" for change in self.changes)
+        return dict(found.most_common())
+
+
+def said_differently(old: Model, new: Model) -> list[str]:
+    """Return the lines of both models' plain words that are not the same, "-" before the old ones and "+" before the new."""
+    lines = ndiff(describe(old).splitlines(), describe(new).splitlines())
+    return [f"{line[0]} {line[2:].strip()}" for line in lines if line[0] in "+-" and line[2:].strip()]
+
+
+def compared(
+    files: Sequence[EventFile],
+    old: Model,
+    new: Model,
+    note: Callable[[str], None],
+    passed: Callable[[int], None] | None = None,
+) -> Comparison:
+    """Score a history under both models, one after the other.
+
+    Parameters
+    ----------
+    note
+        Told in a sentence what takes longer than expected.
+    passed
+        Told the event time reached, milliseconds UTC.
+    """
+    before, first = _lived(files, old, note, passed)
+    after, second = _lived(files, new, note, passed)
+    shared = sorted(before.keys() & after.keys())
+    changes = [
+        _change(before[account], after[account])
+        for account in shared
+        if before[account]["band"] != after[account]["band"]
+    ]
+    changes.sort(key=lambda change: ((change.health_after or 0.0) - (change.health_before or 0.0), change.account))
+    return Comparison(len(shared), tuple(changes), (first.alerts, second.alerts), second.end_ms)
+
+
+def _change(before: dict[str, Any], after: dict[str, Any]) -> Change:
+    reasons = after["reasons"]
+    return Change(
+        account=after["account_id"],
+        before=before["band"],
+        after=after["band"],
+        health_before=before["health"],
+        health_after=after["health"],
+        reason=reasons[0]["text"] if reasons else "",
+    )
+
+
+def _lived(
+    files: Sequence[EventFile], model: Model, note: Callable[[str], None], passed: Callable[[int], None] | None
+) -> tuple[dict[str, dict[str, Any]], Replay]:
+    """Return the last snapshot of every account, and the replay it comes from; a file out of order is read whole."""
+    whole: frozenset[str] = frozenset()
+    while True:
+        last: dict[str, dict[str, Any]] = {}
+
+        def keep(found: list[dict[str, Any]], last: dict[str, dict[str, Any]] = last) -> None:
+            last.update({snapshot["account_id"]: snapshot for snapshot in found})
+
+        replay = Replay(compile_model(model), Sinks(snapshots=keep, passed=passed))
+        try:
+            replay.run(in_order(files, TOPICS, whole))
+        except UnsortedError as found:
+            note(f"{Path(found.name).name}: not sorted by occurred_at, so it is read into memory; starting again")
+            whole |= {found.name}
+        else:
+            return last, replay
