@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from scoring.compile import Compiled
 from state.cohorts import DECODER as COHORT_DECODER
@@ -15,7 +16,8 @@ from state.cohorts import CohortFold
 from state.flush import Message
 from state.layout import AS_OF, CLOSED, NO_VALUE
 from state.partition import Partition
-from state.work import MOVE_AT, MOVE_ROW, MOVE_SEQUENCE
+from state.score import score_many
+from state.work import MOVE_AT, MOVE_ROW, MOVE_SEQUENCE, PICTURE_FIXED
 
 
 class HistoryPartition(Partition):
@@ -71,6 +73,13 @@ class HistoryPartition(Partition):
         """Return the dead letters since the last call, in the order of the log."""
         letters, self._dead_letters = self._dead_letters, []
         return letters
+
+    def values(self) -> NDArray[np.float64]:
+        """Return the inputs' values of every account as of the clock, axes account and input; NaN where nothing is known."""
+        count, inputs = len(self.store), self.layout.inputs
+        pictures, at = np.empty((count, self.scratch.pictures.shape[1])), np.empty(count, np.int64)
+        score_many(self.plan, self.store.handle, self.work, np.arange(count), self.clock_ms, pictures, at)
+        return pictures[:, PICTURE_FIXED : PICTURE_FIXED + inputs]
 
     def snapshots(self) -> list[dict[str, Any]]:
         """Return the snapshot of every account that is not closed, as of the clock, in the order of first events."""
