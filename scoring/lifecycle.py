@@ -9,7 +9,7 @@
                       inactive          firing <-> acknowledged | snoozed (by command; a snooze ends by itself)
 
 `MOVES` is the specification: the first line whose guards all hold. `next_state` is the same, compiled, and the diagram in
-`docs/alerts.md` is drawn from it (`python -m scoring.lifecycle`). What a rule's conduct adds: after a resolve it rests for
+`docs/alerts.md` is drawn from it (`diagram`). What a rule's conduct adds: after a resolve it rests for
 `refractory`; while a rule that mutes it is open it begins nothing; while it flaps it does not end.
 
 Times are event time in milliseconds. Nothing here knows an account, an alert record or a command's author.
@@ -128,7 +128,3 @@ def diagram() -> Iterator[str]:
             if start != end or end == SNOOZED:
                 yield f"    {STATE_NAMES[start]} --> {STATE_NAMES[end]}: {command}"
     yield "    resolved --> inactive"
-
-
-if __name__ == "__main__":
-    print("\n".join(diagram()))

@@ -92,7 +92,7 @@ def test_every_effect_of_a_command_stands_in_its_page(effect: Effect) -> None:
 
 
 def test_the_diagram_of_an_alert_s_life_is_that_of_the_table() -> None:
-    """`docs/alerts.md` shows what `python -m scoring.lifecycle` draws."""
+    """`docs/alerts.md` shows what `scoring.lifecycle.diagram` draws."""
     drawing = "\n".join(diagram())
     assert f"```mermaid\n{drawing}\n```" in (TOP / "docs" / "alerts.md").read_text(encoding="utf-8")
 
