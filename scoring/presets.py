@@ -25,17 +25,27 @@ def load_model(name_or_path: str) -> Model:
     ModelError
         When there is no such preset or file, it is not TOML, or it has faults.
     """
+    return parse_text(model_text(name_or_path), name_or_path)
+
+
+def model_text(name_or_path: str) -> str:
+    """Return the text of a preset or of a file, unchecked.
+
+    Raises
+    ------
+    ModelError
+        When there is no such preset or readable file.
+    """
     if name_or_path in preset_names():
-        return parse_text((_FOLDER / f"{name_or_path}.toml").read_text(encoding="utf-8"), name_or_path)
+        return (_FOLDER / f"{name_or_path}.toml").read_text(encoding="utf-8")
     path = Path(name_or_path)
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         expected = f"a readable file or one of the presets {', '.join(preset_names())}"
         given = error.strerror if isinstance(error, OSError) and error.strerror else "no UTF-8 text"
         fault = Fault("$", expected, given.lower(), "check the name")
         raise ModelError(name_or_path, (fault,)) from error
-    return parse_text(text, name_or_path)
 
 
 def parse_text(text: str, source: str) -> Model:

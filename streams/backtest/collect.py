@@ -4,7 +4,7 @@ events   x x  x    x |   x  x x          a row at T is made of what stands left 
 as of                T                   time has passed up to T, the events of T itself are still to come
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -20,6 +20,7 @@ from state.timestamps import parse_times
 from state.work import PICTURE_FIXED
 from streams.backtest.outcomes import Answers
 from streams.backtest.question import AsOf
+from streams.halt import Refusal
 from streams.replay import Replay, Sinks
 
 LOUD = ("warning", "critical")
@@ -175,6 +176,36 @@ class Collector:
             n_lines=replay.n_lines,
             n_rejected=replay.n_rejected,
         )
+
+
+def only_segment(collected: Collected, answers: Answers, segment: str) -> tuple[Collected, Answers]:
+    """Return the rows, outcomes and alerts of one segment's accounts.
+
+    Raises
+    ------
+    Refusal
+        When no account is of that segment.
+    """
+    numbers = np.full(len(collected.accounts), -1, np.int64)
+    chosen = [k for k, account in enumerate(collected.accounts) if account.segment == segment]
+    numbers[chosen] = np.arange(len(chosen))
+    if not chosen:
+        known = sorted({account.segment for account in collected.accounts if account.segment})[:10]
+        raise Refusal(f"--segment: expected one of {', '.join(known) or 'none'}, got '{segment}' — choose one")
+    accounts = [collected.accounts[k] for k in chosen]
+    names = {account.name for account in accounts}
+    rows = numbers[collected.account] >= 0
+    kept = [k for k, moment in enumerate(answers.moments) if moment.account in names]
+    by_row = ("at_ms", "band", "scores", "subscores", "terms", "quiet_days", "month")
+    part = replace(
+        collected,
+        accounts=accounts,
+        account=numbers[collected.account[rows]],
+        bands=collected.bands[kept],
+        alerts=[alert for alert in collected.alerts if alert.account in names],
+        **{name: getattr(collected, name)[rows] for name in by_row},
+    )
+    return part, replace(answers, moments=[answers.moments[k] for k in kept])
 
 
 def _account(replay: Replay, row: int) -> Account:

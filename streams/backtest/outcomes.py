@@ -55,22 +55,24 @@ class Answers:
         Every outcome that bands are looked at before, by time.
     closed_at
         Account → its first stated outcome of any kind: rows end there.
+    numbers, keys
+        What `index` made: account → number, and the sorted instants with that number above them.
     """
 
     question: Question
     moments: list[Moment]
     closed_at: dict[str, int]
-    _numbers: dict[str, int] = field(default_factory=dict)
-    _keys: Times = field(default_factory=lambda: np.empty(0, np.int64))
+    numbers: dict[str, int] = field(default_factory=dict)
+    keys: Times = field(default_factory=lambda: np.empty(0, np.int64))
 
     def happened(self, accounts: Sequence[str], at_ms: Times) -> NDArray[np.float64]:
         """Return 1 where the outcome came within the horizon after an as-of time, else 0."""
         silence = self.question.outcome
         until = at_ms + self.question.horizon_ms
         since = until - silence.duration_ms if isinstance(silence, Silence) else at_ms
-        numbers = np.array([self._numbers.get(account, -1) for account in accounts], np.int64)
-        found = np.searchsorted(self._keys, (numbers << TIME_BITS) + until) - np.searchsorted(
-            self._keys, (numbers << TIME_BITS) + np.maximum(since, 0)
+        numbers = np.array([self.numbers.get(account, -1) for account in accounts], np.int64)
+        found = np.searchsorted(self.keys, (numbers << TIME_BITS) + until) - np.searchsorted(
+            self.keys, (numbers << TIME_BITS) + np.maximum(since, 0)
         )
         spoke = (found > 0) & (numbers >= 0)
         return (~spoke if isinstance(silence, Silence) else spoke).astype(np.float64)
@@ -78,11 +80,11 @@ class Answers:
     def index(self, accounts: Sequence[str], at_ms: Times) -> None:
         """Take the instants that `happened` counts: of the outcome, or of what a silence listens for."""
         for account in accounts:
-            self._numbers.setdefault(account, len(self._numbers))
-        if len(self._numbers) > MOST_ACCOUNTS:
+            self.numbers.setdefault(account, len(self.numbers))
+        if len(self.numbers) > MOST_ACCOUNTS:
             raise Refusal(f"expected at most {MOST_ACCOUNTS} accounts with such events, got more — split the folder")
-        numbers = np.array([self._numbers[account] for account in accounts], np.int64)
-        self._keys = np.sort((numbers << TIME_BITS) + at_ms)
+        numbers = np.array([self.numbers[account] for account in accounts], np.int64)
+        self.keys = np.sort((numbers << TIME_BITS) + at_ms)
 
     @property
     def positives(self) -> int:

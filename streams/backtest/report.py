@@ -70,7 +70,7 @@ def judge(collected: Collected, answers: Answers, compiled: Compiled, as_of: str
         "by_band": _by_band(collected, compiled, happened, np.flatnonzero(is_whole)),
     }
     report |= _before_outcomes(collected, answers, compiled)
-    report["alerts"] = alert_figures(collected, answers, _kind(question))
+    report["alerts"] = alert_figures(collected, answers, kind_of(question))
     report["comparison"] = comparison(collected, compiled, happened, chosen)
     report["segments"] = _segments(collected, predictions, chosen, draw)
     report["warnings"] = _warnings(report)
@@ -139,7 +139,8 @@ def _gains(predictions: Predictions) -> list[tuple[float, float | None]]:
     return [(share, capture(ranking, predictions.happened, ones, share)) for share in shares]
 
 
-def _kind(question: Question) -> str:
+def kind_of(question: Question) -> str:
+    """Return the kind of the outcomes that a question asks for."""
     return "silent" if isinstance(question.outcome, Silence) else question.outcome
 
 
@@ -158,7 +159,7 @@ def _by_band(
 def _before_outcomes(collected: Collected, answers: Answers, compiled: Compiled) -> dict[str, Any]:
     names = compiled.model.band_names
     kinds = [moment.kind for moment in answers.moments]
-    asked = np.array([kind == _kind(answers.question) for kind in kinds], bool)
+    asked = np.array([kind == kind_of(answers.question) for kind in kinds], bool)
     before = {kind: collected.bands[[k for k, own in enumerate(kinds) if own == kind]] for kind in sorted(set(kinds))}
     return {
         "confusion": {str(days): confusion(collected.bands, kinds, names, days) for days in CONFUSION_DAYS},

@@ -20,6 +20,7 @@ from scoring.durations import format_duration
 from scoring.faults import ModelError
 from scoring.presets import load_model
 from state.moments import rfc3339
+from streams.backtest.collect import only_segment
 from streams.backtest.outcomes import Answers, read_answers
 from streams.backtest.page import page_of
 from streams.backtest.question import AsOf, Question, parse_as_of, parse_horizon, parse_outcome
@@ -50,6 +51,7 @@ def add_history(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="holds files such as usage.jsonl or billing.jsonl.gz")
     parser.add_argument("--model", metavar="M", help="a preset's name or a file (default: BELLWETHER_MODEL)")
     parser.add_argument("--horizon", metavar="30d", help="time ahead, 1d to 365d (default: the model's)")
+    parser.add_argument("--segment", metavar="S", help="only accounts of this segment")
     parser.add_argument("--as-of", default="weekly", metavar="weekly", help="weekly, monthly, or dates 2026-03-01,…")
     parser.add_argument(
         "--outcome",
@@ -67,8 +69,8 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     files = files_of(options.folder)
     answers = read_answers(files, question)
     require_outcomes(answers)
-    report = _report(files, compiled, answers, is_as_of, options.as_of)
-    models = {name: _report(files, other, answers, is_as_of, options.as_of) for name, other in others.items()}
+    report = _report(files, compiled, answers, is_as_of, options)
+    models = {name: _report(files, other, answers, is_as_of, options) for name, other in others.items()}
     if models:
         report["comparison"]["models"] = {name: _headline(found) for name, found in models.items()}
     if options.html:
@@ -123,15 +125,19 @@ def progress_of(files: list[EventFile], name: str) -> Iterator[Any]:
         yield passed
 
 
-def _report(files: list[EventFile], compiled: Compiled, answers: Answers, is_as_of: AsOf, as_of: str) -> dict[str, Any]:
+def _report(
+    files: list[EventFile], compiled: Compiled, answers: Answers, is_as_of: AsOf, options: argparse.Namespace
+) -> dict[str, Any]:
     with progress_of(files, compiled.model.name) as passed:
         collected = collect(files, compiled, answers, is_as_of, passed=passed, note=note)
+    if options.segment is not None:
+        collected, answers = only_segment(collected, answers, options.segment)
     chance = np.random.default_rng(SEED)
 
     def draw(n: int) -> Ints:
         return chance.integers(0, n, n)
 
-    return judge(collected, answers, compiled, as_of, draw)
+    return judge(collected, answers, compiled, options.as_of, draw)
 
 
 def _headline(report: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,135 @@
+"""A logistic regression that starts from what is believed and leaves it only as far as the outcomes demand.
+
+For a probability stated for a horizon H and outcomes watched over h, with r = h / H and a constant hazard between:
+
+    log-odds at H:   eta = intercept + sum of coefficient * term
+    hazard over h:   r * log(1 + exp(eta))             chance over h: 1 - exp(-that)
+
+and the fit minimises   -log-likelihood + penalty / 2 * sum of ((coefficient - prior) * spread)^2 , each coefficient
+within its bounds. With r = 1 this is the ordinary logistic regression.
+
+References
+----------
+Iteratively reweighted least squares with coordinate descent: Friedman, Hastie, Tibshirani, Journal of Statistical
+Software 33 (2010).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scoring.arrays import Floats
+
+ROUNDS = 60
+SWEEPS = 200
+TOLERANCE = 1e-8
+INTERCEPT_PENALTY = 1e-6
+"""The base rate is what outcomes tell best: its prior only keeps it finite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """What is believed of a propensity before outcomes are seen.
+
+    Parameters
+    ----------
+    intercept
+        Log-odds of a healthy account.
+    coefficients
+        float64 [term].
+    low, high
+        float64 [term], bounds of each coefficient: what declared directions allow.
+    """
+
+    intercept: float
+    coefficients: Floats
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """An intercept and coefficients, float64 [term]."""
+
+    intercept: float
+    coefficients: Floats
+
+    def probabilities(self, terms: NDArray[np.floating], ratio: float) -> Floats:
+        """Return the chance, 0-1, of each row of `terms` [row, term] over `ratio` of the model's horizon."""
+        return -np.expm1(-ratio * _softplus(self.intercept + terms @ self.coefficients))
+
+
+def fit(terms: Floats, happened: Floats, belief: Belief, penalty: float, ratio: float = 1.0) -> Fitted:
+    """Return the coefficients that outcomes and belief settle on.
+
+    Parameters
+    ----------
+    terms
+        float64 [row, term], what each coefficient multiplies.
+    happened
+        float64 [row], 1 where the outcome came.
+    penalty
+        >= 0; how many outcomes' worth of evidence the belief is. Infinite: only the intercept is fitted.
+    ratio
+        > 0, horizon of the outcomes over that of the model.
+    """
+    spread = np.maximum(terms.std(axis=0), 1e-3) if len(terms) else np.ones(terms.shape[1])
+    weights = np.full(spread.size, np.inf) if np.isinf(penalty) else penalty * spread**2
+    current = np.clip(belief.coefficients, belief.low, belief.high)
+    intercept = belief.intercept
+    for _ in range(ROUNDS):
+        eta = intercept + terms @ current
+        slope, curve = _derivatives(eta, happened, ratio)
+        new_intercept, new = _quadratic(terms, slope, curve, intercept, current, belief, weights)
+        # A full step may overshoot far from the optimum, where the curve is no guide.
+        scale = min(1.0, 3.0 / max(float(np.abs(terms @ (new - current) + new_intercept - intercept).max()), 1e-12))
+        moved = max(abs(new_intercept - intercept), float(np.abs(new - current).max(initial=0.0)))
+        intercept += scale * (new_intercept - intercept)
+        current = current + scale * (new - current)
+        if moved < TOLERANCE:
+            break
+    return Fitted(float(intercept), current)
+
+
+def log_loss(probabilities: Floats, happened: Floats) -> float:
+    """Return the mean negative log-likelihood, >= 0."""
+    p = np.clip(probabilities, 1e-12, 1.0 - 1e-12)
+    return float(-(happened * np.log(p) + (1.0 - happened) * np.log1p(-p)).mean())
+
+
+def _softplus(eta: Floats) -> Floats:
+    return np.logaddexp(0.0, eta)
+
+
+def _derivatives(eta: Floats, happened: Floats, ratio: float) -> tuple[Floats, Floats]:
+    """Return slope of the negative log-likelihood per row, and its expected curve."""
+    chance = 1.0 / (1.0 + np.exp(-np.clip(eta, -500, 500)))
+    hazard = ratio * _softplus(eta)
+    survived = np.exp(-hazard)
+    odds = survived / np.maximum(-np.expm1(-hazard), 1e-300)
+    slope = ratio * chance * np.where(happened > 0.0, -odds, 1.0)
+    return slope, np.maximum((ratio * chance) ** 2 * odds, 1e-12)
+
+
+def _quadratic(
+    terms: Floats, slope: Floats, curve: Floats, intercept: float, current: Floats, belief: Belief, weights: Floats
+) -> tuple[float, Floats]:
+    """Return the minimum of the quadratic around the present point, within bounds, by coordinates."""
+    middle = curve.sum() + INTERCEPT_PENALTY
+    cross = terms.T @ curve
+    square = (terms * curve[:, None]).T @ terms
+    pull = terms.T @ slope
+    step, step_intercept = np.zeros(current.size), 0.0
+    for _ in range(SWEEPS):
+        before = np.append(step, step_intercept)
+        gap = INTERCEPT_PENALTY * (intercept - belief.intercept)
+        step_intercept = -(slope.sum() + gap + cross @ step) / middle
+        for k in np.flatnonzero(np.isfinite(weights)).tolist():
+            held = weights[k] * (current[k] - belief.coefficients[k])
+            rest = pull[k] + held + cross[k] * step_intercept + square[k] @ step - square[k, k] * step[k]
+            wanted = current[k] - rest / (square[k, k] + weights[k] + 1e-12)
+            step[k] = min(max(wanted, belief.low[k]), belief.high[k]) - current[k]
+        if np.abs(np.append(step, step_intercept) - before).max() < TOLERANCE:
+            break
+    return intercept + step_intercept, current + step
