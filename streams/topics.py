@@ -114,6 +114,8 @@ TOPICS = (
     Topic("scores", "Bellwether", "latest score of each account", FOREVER, COMPACTED),
     Topic("score-history", "Bellwether", "day closes and band changes", 731 * DAY_MS, WRITTEN),
     Topic("alerts", "Bellwether", "alerts and what became of them", 400 * DAY_MS, WRITTEN),
+    Topic("notices", "Bellwether", "alerts with what the notifier's desk decided of them", 30 * DAY_MS, WRITTEN),
+    Topic("desk", "Bellwether", "the memory of the notifier's desk", FOREVER, COMPACTED),
     Topic("dead-letters", "Bellwether", "rejected input with the reason", 90 * DAY_MS, WRITTEN | WIDE),
     Topic(CHANGELOG, "Bellwether", "the rows of the account table", FOREVER, COMPACTED | WIDE),
 )

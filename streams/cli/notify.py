@@ -27,22 +27,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, settings: Settings) -> int:
     """Deliver until SIGTERM or Ctrl-C, or check the file; return the exit code."""
-    from streams.notify.reading import TargetsError, read_targets  # noqa: PLC0415 - imports that --help does not need
+    from streams.notify.reading import TargetsError, read_delivery  # noqa: PLC0415 - imports that --help does not need
     from streams.notify.run import run as deliver  # noqa: PLC0415
 
     try:
-        targets = read_targets(options.targets, os.environ)
+        delivery = read_delivery(options.targets, os.environ)
     except TargetsError as error:
         if options.check and options.json:
             result({"ok": False, "faults": str(error).splitlines()}, as_json=True, sentence="")
             return FAILED
         raise Refusal(str(error)) from error
-    names = [target.name for target in targets]
+    names = [target.name for target in delivery.targets]
     if unknown := sorted(set(options.enable) - set(names)):
         raise Refusal(f"--enable: expected one of {', '.join(names)}, got {', '.join(unknown)} — see {options.targets}")
     if options.check:
-        shown = {target.name: type(target.place).__name__.lower() for target in targets}
+        shown = {target.name: type(target.place).__name__.lower() for target in delivery.targets}
         sentence = f"{options.targets}: {len(names)} targets, all right: {', '.join(names)}"
         result({"ok": True, "targets": shown}, as_json=options.json, sentence=sentence)
         return 0
-    return deliver(settings, targets, frozenset(options.enable))
+    return deliver(settings, delivery, frozenset(options.enable))

@@ -1,4 +1,4 @@
-"""Delivers one target's alerts: reads `alerts` in a consumer group of its own, tries, tries again, gives up in the end.
+"""Delivers one target's alerts: reads `alerts` (or `notices`) in a consumer group of its own, tries, tries again, gives up in the end.
 
 Each target has its own position, so a slow or dead one holds nobody else. Per partition the position and what is still
 owed before it are committed together (`backlog`); after `kill -9` a delivery under way is made again, with the same id.
@@ -10,9 +10,8 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal, Self
+from typing import Final, Self
 
-import msgspec
 import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
@@ -23,6 +22,7 @@ from streams.dead_letters import UNDELIVERED
 from streams.halt import Refusal
 from streams.notify.backlog import Backlog, Owed, remembered
 from streams.notify.observer import DeliveryObserver
+from streams.notify.records import alert_of, is_for_now
 from streams.notify.sending import Outcome, Sender, Verdict
 from streams.notify.targets import Target
 from streams.outbox import Outbox
@@ -31,7 +31,6 @@ from streams.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-SOURCE: Final = "alerts"
 UNDER_WAY_AT_MOST: Final = 8
 POLL_MS: Final = 100
 FIRST_WAIT_SECONDS: Final = 0.5
@@ -39,17 +38,6 @@ LONGEST_WAIT_SECONDS: Final = 30.0
 HEALTHY_SECONDS: Final = 60.0
 SPREAD: Final = 0.1
 """Retries are up to a tenth later than the table says, so that they do not come all at once."""
-
-
-class _Known(msgspec.Struct):
-    """What every alert has."""
-
-    alert_id: str
-    sequence: int
-    account_id: str
-    rule: str
-    severity: Literal["info", "warning", "critical"]
-    state: Literal["firing", "acknowledged", "snoozed", "resolved"]
 
 
 class Courier(ConsumerRebalanceListener):
@@ -63,12 +51,17 @@ class Courier(ConsumerRebalanceListener):
         Where to deliver.
     observer
         Told what happens.
+    source
+        The topic to deliver from, by Bellwether's name: `alerts`, or `notices` where a desk decides.
     is_enabling
         Whether a place that said it is gone is tried again.
     """
 
-    def __init__(self, settings: Settings, target: Target, observer: DeliveryObserver, *, is_enabling: bool) -> None:
+    def __init__(
+        self, settings: Settings, target: Target, observer: DeliveryObserver, source: str, *, is_enabling: bool
+    ) -> None:
         self._settings = settings
+        self._source = source
         self._target = target
         self._observer = observer
         self._is_enabling = is_enabling
@@ -93,7 +86,7 @@ class Courier(ConsumerRebalanceListener):
             await self._consumer.stop()
             raise
         await self._sender.__aenter__()
-        self._consumer.subscribe([self._settings.topic(SOURCE)], listener=self)
+        self._consumer.subscribe([self._settings.topic(self._source)], listener=self)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -160,8 +153,8 @@ class Courier(ConsumerRebalanceListener):
         if backlog is None:
             return
         for record in records:
-            alert = _alert(record)
-            is_wanted = alert is not None and self._target.takes(alert)
+            alert = alert_of(record)
+            is_wanted = alert is not None and is_for_now(alert) and self._target.takes(alert)
             self._observer.read(self._target.name, is_wanted=is_wanted)
             backlog.add(record.offset, alert if is_wanted else None)
 
@@ -283,7 +276,7 @@ class Courier(ConsumerRebalanceListener):
 
 
 async def deliver_forever(
-    settings: Settings, target: Target, observer: DeliveryObserver, *, is_enabling: bool = False
+    settings: Settings, target: Target, observer: DeliveryObserver, source: str, *, is_enabling: bool = False
 ) -> None:
     """Deliver to a target until cancelled; no failure ends it.
 
@@ -295,6 +288,8 @@ async def deliver_forever(
         Where to deliver.
     observer
         Told what happens.
+    source
+        The topic to deliver from: `alerts`, or `notices` where a desk decides.
     is_enabling
         Whether a place that said it is gone is tried again.
     """
@@ -302,7 +297,7 @@ async def deliver_forever(
     while True:
         began = time.monotonic()
         try:
-            async with Courier(settings, target, observer, is_enabling=is_enabling) as courier:
+            async with Courier(settings, target, observer, source, is_enabling=is_enabling) as courier:
                 await courier.run()
         except (KafkaError, OSError, Refusal) as error:
             logger.warning("%s: Kafka: %s; trying again", target.name, error)
@@ -312,17 +307,6 @@ async def deliver_forever(
         is_healthy = time.monotonic() - began > HEALTHY_SECONDS
         wait_seconds = FIRST_WAIT_SECONDS if is_healthy else min(2 * wait_seconds, LONGEST_WAIT_SECONDS)
         await asyncio.sleep(wait_seconds)
-
-
-def _alert(record: ConsumerRecord) -> dict[str, Any] | None:
-    """Return a record's alert; None, with a warning, where it is none."""
-    try:
-        msgspec.json.decode(record.value or b"", type=_Known)
-        alert: dict[str, Any] = orjson.loads(record.value)
-    except (msgspec.MsgspecError, orjson.JSONDecodeError) as error:
-        logger.warning("%s[%d]@%d is no alert and left out: %s", record.topic, record.partition, record.offset, error)
-        return None
-    return alert
 
 
 def _share(owed: Owed) -> float:

@@ -55,7 +55,11 @@ def post_of(place: Webhook | Slack | PagerDuty | Alertmanager, alert: dict[str, 
 
 
 def _webhook(place: Webhook, alert: dict[str, Any], now_ms: int) -> Post:
-    event = {"type": f"io.bellwether.alert.{alert['state']}", "timestamp": alert["occurred_at"], "data": alert}
+    event = {
+        "type": f"io.bellwether.{alert.get('kind', 'alert')}.{alert['state']}",
+        "timestamp": alert["occurred_at"],
+        "data": alert,
+    }
     body = orjson.dumps(event)
     identity, at = message_id(alert), datetime.fromtimestamp(now_ms // 1000, UTC)
     signatures = [Signer(secret).sign(identity, at, body.decode()) for secret in place.secrets]

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from scoring.durations import parse_duration
@@ -20,6 +20,8 @@ from scoring.faults import Fault
 from scoring.model import ALERT_SEVERITIES
 from scoring.reading import DASHED, Table
 from streams.notify.addresses import is_public
+from streams.notify.load import Load
+from streams.notify.reading_load import read_load
 from streams.notify.targets import RETRY_MS, Alertmanager, Mail, PagerDuty, Place, Slack, Target, Webhook
 
 MAX_TARGETS: Final = 32
@@ -36,8 +38,15 @@ class TargetsError(ValueError):
     """A targets file that cannot be used; the message has one line per fault."""
 
 
-def read_targets(path: Path, environ: Mapping[str, str]) -> tuple[Target, ...]:
-    """Return the targets of a file, by name.
+class Delivery(NamedTuple):
+    """What a targets file says: who is told, and how much is bearable (None = everything is delivered at once)."""
+
+    targets: tuple[Target, ...]
+    load: Load | None
+
+
+def read_delivery(path: Path, environ: Mapping[str, str]) -> Delivery:
+    """Return what a file says, its targets by name.
 
     Parameters
     ----------
@@ -63,12 +72,13 @@ def read_targets(path: Path, environ: Mapping[str, str]) -> tuple[Target, ...]:
     reader = _Reader(path.parent, environ)
     root = Table(content, "$", faults)
     targets = tuple(reader.target(name, table) for name, table in root.tables("targets", MAX_TARGETS, DASHED).items())
+    load = read_load(root)
     root.finish()
     if not targets and "targets" not in root:
         root.note("targets")("at least one target", "none", 'add [targets.NAME] with kind = "webhook" or another')
     if faults:
         raise TargetsError("\n".join(f"{path} {fault}" for fault in faults))
-    return targets
+    return Delivery(targets, load)
 
 
 class _Reader:

@@ -13,6 +13,8 @@ def headline(alert: dict[str, Any]) -> str:
     >>> headline({"account_id": "acme", "title": "in the red", "state": "firing", "from_band": "green", "to_band": "red"})
     'acme: in the red is firing (green → red)'
     """
+    if alert.get("kind"):  # a summary of many speaks for itself
+        return f"{alert['account_id']}: {alert['title']}" + (" — over" if alert["state"] == "resolved" else "")
     moved = alert["from_band"] != alert["to_band"]
     bands = f"{alert['from_band']} → {alert['to_band']}" if moved else alert["to_band"]
     return f"{alert['account_id']}: {alert.get('title') or alert['rule']} {VERBS.get(alert['state'], alert['state'])} ({bands})"
@@ -26,6 +28,8 @@ def details(alert: dict[str, Any]) -> list[str]:
         lines.append(f"health {health:.1f}" + (f", {slope:+.1f} points a day" if slope else ""))
     if alert["state"] == "resolved":
         return [*lines, f"resolved: {alert.get('resolution', '')}"]
+    if alert.get("kind"):
+        return lines + [reason["text"] for reason in alert["reasons"]]
     lines += [f"{reason['text']} ({reason['contribution']:+.1f})" for reason in alert["reasons"]]
     crossing = alert["trajectory"].get("expected_crossing")
     if crossing:

@@ -17,6 +17,7 @@ from aiohttp import web
 from aiokafka import AIOKafkaProducer
 
 from state.murmur2 import partition_of
+from streams.notify.load import Load
 from streams.notify.observer import DeliveryObserver
 from streams.notify.run import notify
 from streams.notify.targets import Target
@@ -158,11 +159,11 @@ class Standing(DeliveryObserver):
 
 @asynccontextmanager
 async def notifying(
-    settings: Settings, *targets: Target, enabled: frozenset[str] = frozenset()
+    settings: Settings, *targets: Target, enabled: frozenset[str] = frozenset(), load: Load | None = None
 ) -> AsyncIterator[Standing]:
     """Run a notifier in this process."""
     standing = Standing()
-    task = asyncio.create_task(notify(settings, targets, standing, enabled))
+    task = asyncio.create_task(notify(settings, targets, standing, enabled, load))
     try:
         yield standing
     finally:

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from streams.cli import main
-from streams.notify.reading import TargetsError, read_targets
+from streams.notify.reading import TargetsError, read_delivery
 from streams.notify.targets import RETRY_MS, Alertmanager, Mail, PagerDuty, Slack, Webhook
 from tests.streams.notify.receivers import OLD_SECRET, SECRET
 
@@ -54,7 +54,7 @@ def faults_of(text: str, folder: Path, **environ: str) -> list[str]:
     file = folder / "targets.toml"
     file.write_text(text)
     with pytest.raises(TargetsError) as caught:
-        read_targets(file, environ)
+        read_delivery(file, environ)
     return [line.removeprefix(f"{file} ") for line in str(caught.value).splitlines()]
 
 
@@ -62,7 +62,7 @@ def test_a_right_file_is_read(tmp_path: Path) -> None:
     """Every kind becomes its place, secrets come from environment and files, the rest has its defaults."""
     (tmp_path / "old").write_text(f"{OLD_SECRET}\n")
     (tmp_path / "targets.toml").write_text(RIGHT)
-    chat, crm, ops, pager, people = read_targets(tmp_path / "targets.toml", ENVIRON)
+    chat, crm, ops, pager, people = read_delivery(tmp_path / "targets.toml", ENVIRON).targets
     assert crm.place == Webhook("https://crm.example.com/hooks", (SECRET, OLD_SECRET), allow_private=False)
     assert (crm.minimum_severity, crm.rules, crm.retry_ms, crm.from_beginning) == (
         *("warning", ("band-red",)),
