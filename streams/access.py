@@ -69,7 +69,7 @@ def faust_credentials(settings: Settings) -> SASLCredentials | SSLCredentials | 
     return None if context is None else SSLCredentials(context=context)
 
 
-def redis_client(settings: Settings, **options: Any) -> "redis.asyncio.Redis[Any]":
+def redis_client(settings: Settings, **options: Any) -> redis.asyncio.Redis:
     """Return a client of Redis; it connects when first used.
 
     Parameters
@@ -125,14 +125,8 @@ async def why_unreachable(settings: Settings) -> str:
             del options["bootstrap_servers"]
             connection = await create_conn(host.strip("[]"), int(port), **options)
             connection.close()
-    except ssl.SSLCertVerificationError as error:
-        advice = "renew it, or set BELLWETHER_TLS_CA to the authority that signed it"
-        return f"{server}: the broker's certificate is not trusted ({error.verify_message}) — {advice}"
     except ssl.SSLError as error:
-        why = (error.reason or str(error)).lower().replace("_", " ")
-        if "certificate" in why:
-            return f"{server}: the broker refuses our certificate ({why}) — renew BELLWETHER_TLS_CERTIFICATE"
-        return f"{server}: the broker does not speak TLS ({why}) — see BELLWETHER_KAFKA_PROTOCOL and the port"
+        return f"{server}: {_about_certificates(error, settings)}"
     except (AuthenticationFailedError, SaslAuthenticationFailed):
         who = f"user {settings.kafka_user!r} ({settings.kafka_mechanism})"
         return f"{server}: Kafka refuses {who} — see BELLWETHER_KAFKA_USER and BELLWETHER_KAFKA_PASSWORD"
@@ -142,9 +136,23 @@ async def why_unreachable(settings: Settings) -> str:
             f"{server}: the broker does not take {asked} — see BELLWETHER_KAFKA_PROTOCOL and BELLWETHER_KAFKA_MECHANISM"
         )
     except (KafkaError, OSError):
-        pass
-    how = "" if settings.kafka_protocol == "PLAINTEXT" else f" to {settings.kafka_protocol}"
-    return f"{settings.kafka}: no Kafka broker answers{how} — start one (`bellwether up`), or set BELLWETHER_KAFKA to where it runs"
+        pass  # nobody is there, or nobody who understands us
+    if settings.kafka_protocol == "PLAINTEXT":
+        return f"{settings.kafka}: no Kafka broker answers — start one (`bellwether up`), or set BELLWETHER_KAFKA to where it runs"
+    advice = "set BELLWETHER_KAFKA and BELLWETHER_KAFKA_PROTOCOL to where it runs and what it speaks"
+    return f"{settings.kafka}: no Kafka broker answers {settings.kafka_protocol} — {advice}"
+
+
+def _about_certificates(error: ssl.SSLError, settings: Settings) -> str:
+    """Return which side did not trust the other, and what to do."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        advice = "renew it, or set BELLWETHER_TLS_CA to the authority that signed it"
+        return f"the broker's certificate is not trusted ({error.verify_message}) — {advice}"
+    why = (error.reason or str(error)).lower().replace("_", " ")
+    if "certificate" in why:
+        advice = "renew" if settings.tls_certificate else "set"
+        return f"the broker refuses our certificate ({why}) — {advice} BELLWETHER_TLS_CERTIFICATE"
+    return f"the broker does not speak TLS ({why}) — see BELLWETHER_KAFKA_PROTOCOL and the port"
 
 
 async def _greet(host: str, port: int, context: ssl.SSLContext) -> None:

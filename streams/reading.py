@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from streams import topics
-from streams.access import kafka
+from streams.access import kafka, kafka_refusal
 from streams.halt import Refusal
 from streams.settings import Settings
 from streams.topics import CONNECT_SECONDS, POLL_SECONDS, admin, unreachable
@@ -67,9 +67,8 @@ async def committed(settings: Settings, group: str) -> dict[TopicPartition, Offs
                 return await client.list_consumer_group_offsets(group)
             except KafkaError as error:
                 if not error.retriable or time.monotonic() > deadline:
-                    raise Refusal(
-                        f"group {group}: its offsets cannot be read ({error!r}) — run `bellwether doctor`"
-                    ) from error
+                    sentence = f"group {group}: its offsets cannot be read ({error!r}) — run `bellwether doctor`"
+                    raise Refusal(kafka_refusal(error) or sentence) from error
             await asyncio.sleep(POLL_SECONDS)
 
 

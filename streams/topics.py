@@ -13,9 +13,9 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
-from streams.access import kafka, why_unreachable
+from streams.access import kafka, kafka_refusal, why_unreachable
 from streams.halt import Refusal
 from streams.settings import Settings
 
@@ -188,6 +188,8 @@ async def partitions(settings: Settings, name: str) -> list[int]:
     """
     async with admin(settings) as client:
         (described,) = await client.describe_topics([name])
+    if described["error_code"] == TopicAuthorizationFailedError.errno:
+        raise Refusal(str(kafka_refusal(TopicAuthorizationFailedError(name))))
     if described["error_code"]:
         raise Refusal(f"{name}: no such topic in Kafka — run `bellwether topics create`")
     return sorted(partition["partition"] for partition in described["partitions"])

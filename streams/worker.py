@@ -16,15 +16,16 @@ from mode import Service
 
 from state.layout import INPUT_TOPICS
 from streams import logs, topics
+from streams.access import kafka_refusal
 from streams.app import build
 from streams.halt import FAILED, Refusal
 from streams.observer import Observer
 from streams.ports import Fold
 from streams.projector import project_forever
+from streams.reading import committed
 from streams.settings import Settings
 from streams.watchdog import LIMIT_SECONDS
 
-NOT_ALLOWED = TopicAuthorizationFailedError.errno
 OUTPUT_TOPICS = ("scores", "alerts", "dead-letters", "journal")
 
 
@@ -42,11 +43,9 @@ async def require_topics(settings: Settings) -> None:
             described = await client.describe_topics(names)
     except topics.KafkaUnreachableError as error:
         raise Refusal(str(error)) from error
-    if hidden := sorted(topic["topic"] for topic in described if topic["error_code"] == NOT_ALLOWED):
-        raise Refusal(
-            f"topics {', '.join(hidden)}: Kafka does not let {settings.kafka_user or 'us'} see them"
-            " — grant what `bellwether topics acl` lists"
-        )
+    hidden = [topic["topic"] for topic in described if topic["error_code"] == TopicAuthorizationFailedError.errno]
+    if hidden:
+        raise Refusal(str(kafka_refusal(TopicAuthorizationFailedError(", ".join(sorted(hidden))))))
     missing = sorted(topic["topic"] for topic in described if topic["error_code"])
     if missing:
         raise Refusal(f"topics {', '.join(missing)}: expected to exist, found none; run `bellwether topics create`")
@@ -57,6 +56,8 @@ async def require_topics(settings: Settings) -> None:
                 f"topic {topic['topic']}: expected {settings.partitions} partitions, got {count};"
                 " set BELLWETHER_PARTITIONS to what the topics have"
             )
+    # Without permission for its group Faust's consumer would wait for ever and say nothing.
+    await committed(settings, settings.app_id)
 
 
 class ProjectorService(Service):

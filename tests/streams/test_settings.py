@@ -2,6 +2,7 @@
 
 import dataclasses
 import typing
+from pathlib import Path
 
 import pytest
 
@@ -80,3 +81,60 @@ def test_names_of_topics_carry_the_prefix() -> None:
     """The changelog's name carries both, the prefix and the application id."""
     settings = Settings(app_id="eu", topic_prefix="p.")
     assert (settings.topic("usage"), settings.changelog) == ("p.usage", "p.eu-accounts-changelog")
+
+
+def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
+    """The file's content is the password, its line end is not; a child process gets the password itself."""
+    (tmp_path / "password").write_text("hush\n")
+    given = {
+        "BELLWETHER_KAFKA_PROTOCOL": "SASL_SSL",
+        "BELLWETHER_KAFKA_USER": "worker",
+        "BELLWETHER_KAFKA_PASSWORD_FILE": str(tmp_path / "password"),
+    }
+    settings = Settings.from_environ(given)
+    assert settings.kafka_password == "hush"  # noqa: S105
+    assert Settings.from_environ(given | settings.environ()) == settings
+
+
+def test_secrets_are_never_shown() -> None:
+    """Neither the settings' own text nor a fault holds a password."""
+    with pytest.raises(SettingsError) as failure:
+        Settings.from_environ({"BELLWETHER_REDIS_URL": "http://user:hush@here"})
+    assert "hush" not in str(failure.value)
+    settings = Settings(redis_url="redis://user:hush@here:1/0", kafka_password="hush")  # noqa: S106
+    assert "hush" not in repr(settings)
+    assert settings.redis_address == "here:1/0"
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (
+            {"BELLWETHER_KAFKA_PASSWORD": "a", "BELLWETHER_KAFKA_PASSWORD_FILE": "/b"},
+            "BELLWETHER_KAFKA_PASSWORD: expected it or BELLWETHER_KAFKA_PASSWORD_FILE, got both — remove one",
+        ),
+        (
+            {"BELLWETHER_KAFKA_PASSWORD_FILE": "/no/such"},
+            (
+                "BELLWETHER_KAFKA_PASSWORD_FILE: expected a file that can be read, got '/no/such'"
+                " (No such file or directory) — The user's password."
+            ),
+        ),
+        (
+            {"BELLWETHER_KAFKA_PROTOCOL": "SASL_SSL", "BELLWETHER_KAFKA_USER": "a"},
+            (
+                "BELLWETHER_KAFKA_PASSWORD: expected one with SASL_SSL, got none"
+                " — set it, or BELLWETHER_KAFKA_PROTOCOL to SSL"
+            ),
+        ),
+        (
+            {"BELLWETHER_TLS_KEY": "/k"},
+            "BELLWETHER_TLS_KEY: expected BELLWETHER_TLS_CERTIFICATE with it, got none — set both or neither",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_told(given: dict[str, str], sentence: str) -> None:
+    """Each contradiction is one sentence that says what to do."""
+    with pytest.raises(SettingsError) as failure:
+        Settings.from_environ(given)
+    assert str(failure.value) == sentence
