@@ -44,13 +44,12 @@ sim: setup ## simulate SEEDS more seeds of crashes and other faults (300); resul
 	$(BIN)/python -m tests.simulation.rounds --seeds $(or $(SEEDS),300)
 
 faults: setup ## break real brokers, workers and Redis, ROUNDS times each class (1); results add up over rounds
-	$(BIN)/python -m tests.faults --rounds $(or $(ROUNDS),1) $(foreach name,$(CLASSES),--class $(name))
-	$(BIN)/python -m tests.faults --publish
+	$(BIN)/python -m tests.faults --rounds $(or $(ROUNDS),1) $(foreach name,$(CLASSES),--class $(name)) $(if $(RESULTS),--results $(RESULTS),--publish)
 
 COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra build \
   --custom-compile-command "make lock"
 lock: ## write requirements.lock, and the image's part of it, anew from pyproject.toml (needs uv)
-	$(COMPILE) --extra dev --extra fit --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra dev --extra fit --extra parquet --output-file requirements.lock pyproject.toml
 	$(COMPILE) --constraint requirements.lock --output-file deploy/requirements.lock pyproject.toml
 
 clean: ## remove .venv and caches

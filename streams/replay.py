@@ -26,30 +26,34 @@ from state.cohorts import LATENESS_MS
 from state.flush import Message
 from state.history import HistoryPartition
 from state.layout import BAND, CLOSED, DAY_MS, HOUR_MS, INPUT_TOPICS, NO_VALUE
+from streams.cli.columns import MAPPING_FILE, read_mappings
 from streams.cli.files import EventFile, topic_of
 from streams.event_order import Line, Stretch
 from streams.halt import Refusal
 
 TOPICS = INPUT_TOPICS[: INPUT_TOPICS.index("commands") + 1]
 """Topics of a history, in rank order."""
-SUFFIXES = tuple(f".{kind}{packed}" for kind in ("jsonl", "csv") for packed in ("", ".gz", ".zst"))
+SUFFIXES = (*(f".{kind}{packed}" for kind in ("jsonl", "csv") for packed in ("", ".gz", ".zst")), ".parquet")
 FIRING = STATE_NAMES[lifecycle.FIRING]
 
 
 def files_of(folder: Path) -> list[EventFile]:
-    """Return the files of a folder that are named after an input topic, sorted by name.
+    """Return the files of a folder that are named after an input topic, or that its mapping file names, sorted by name.
 
     Raises
     ------
     Refusal
-        When there are none.
+        When there are none, or the mapping names one that is not there.
     """
-    paths = sorted(folder.glob("*"))
-    files = [
-        EventFile(str(path), topic)
-        for path in paths
-        if (topic := topic_of(path.name)) in TOPICS and path.name.endswith(SUFFIXES)
-    ]
+    mappings = read_mappings(folder, TOPICS)
+    files = []
+    for path in sorted(folder.glob("*")):
+        mapping = mappings.pop(path.name, None)
+        topic = mapping.topic if mapping else topic_of(path.name)
+        if topic in TOPICS and path.name.endswith(SUFFIXES):
+            files.append(EventFile(str(path), topic, mapping))
+    if mappings:
+        raise Refusal(f"{folder / MAPPING_FILE}: expected the file {min(mappings)}, found none — correct the name")
     if not files:
         raise Refusal(f"{folder}: expected files such as usage.jsonl or billing.jsonl.gz, found none — check the path")
     return files

@@ -1,7 +1,8 @@
-"""Event files, line by line: JSON lines or CSV, plain, `.gz` or `.zst`, named after their topic.
+"""Event files, line by line: JSON lines or CSV, plain, `.gz` or `.zst`, or Parquet, named after their topic.
 
 CSV cells are text; columns whose contract is a number become one, `aliases` is split at `;`, an empty cell is an
-absent field, and a column `relationship.champion` is a field of the object `relationship`.
+absent field, and a column `relationship.champion` is a field of the object `relationship`. Other names are told by a
+mapping (`streams.cli.columns`).
 """
 
 import csv
@@ -11,29 +12,16 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
-import orjson
 import zstandard
 
+from streams.cli.columns import TableMapping, event_of
 from streams.halt import Refusal
 
 STANDARD_INPUT = "-"
-NUMBERS = frozenset(
-    {
-        "seats",
-        "score",
-        "strategic_fit",
-        "expected_uplift",
-        "engagement_cost",
-        "response_hours",
-        "quantity",
-        "arr",
-        "amount",
-        "mrr",
-    }
-)
-LISTS = frozenset({"aliases", "contacts"})
+PARQUET = ".parquet"
+ROWS_AT_ONCE = 8192
 
 
 @dataclass
@@ -46,10 +34,13 @@ class EventFile:
         As given on the command line; `-` is standard input.
     topic
         Bellwether's name of the topic its events belong to.
+    mapping
+        Which column is which field, for CSV and Parquet; None = they are named alike.
     """
 
     name: str
     topic: str
+    mapping: TableMapping | None = None
     _source: BinaryIO | None = None
 
     @property
@@ -73,10 +64,14 @@ class EventFile:
             The file cannot be read or decompressed.
         """
         try:
+            if Path(self.name).suffix == PARQUET:
+                yield from _parquet_lines(self.name, self.mapping)
+                return
             self._source = sys.stdin.buffer if self.name == STANDARD_INPUT else Path(self.name).open("rb")  # noqa: SIM115 (closed below)
             with self._source:
                 stream = _decompressed(self._source, self.name)
-                yield from _csv_lines(stream) if ".csv" in Path(self.name).suffixes else _json_lines(stream)
+                is_table = ".csv" in Path(self.name).suffixes
+                yield from _csv_lines(stream, self.mapping, self.name) if is_table else _json_lines(stream)
         except (OSError, EOFError, zstandard.ZstdError, UnicodeDecodeError, csv.Error) as error:
             raise Refusal(f"{self.name}: cannot be read ({error}) — check the file") from error
 
@@ -104,28 +99,23 @@ def _json_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
             yield number, event
 
 
-def _csv_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def _csv_lines(stream: BinaryIO, mapping: TableMapping | None, name: str) -> Iterator[tuple[int, bytes]]:
     reader = csv.DictReader(io.TextIOWrapper(stream, "utf-8-sig", newline=""))
     for row in reader:
-        event: dict[str, Any] = {}
-        for column, cell in row.items():
-            if cell and column:  # a row longer than the header has its surplus under None
-                *path, field = column.split(".")
-                target = event
-                for step in path:
-                    target = target.setdefault(step, {})
-                target[field] = _value(field, cell)
-        yield reader.line_num, orjson.dumps(event)
+        yield reader.line_num, event_of(row, mapping, Path(name).name, reader.line_num)
 
 
-def _value(field: str, cell: str) -> str | int | float | list[str]:
-    if field in LISTS:
-        return [part.strip() for part in cell.split(";")]
-    if field in NUMBERS:
-        # Decimals stay text where the contract takes decimal text: it is exact.
-        for kind in (int, float):
-            try:
-                return kind(cell)
-            except ValueError:
-                continue
-    return cell
+def _parquet_lines(name: str, mapping: TableMapping | None) -> Iterator[tuple[int, bytes]]:
+    try:
+        import pyarrow as pa  # noqa: PLC0415 (an extra)
+        from pyarrow import parquet  # noqa: PLC0415
+    except ImportError as error:
+        raise Refusal(f"{name}: Parquet needs pyarrow — pip install 'bellwether[parquet]'") from error
+    number = 0
+    try:
+        for batch in parquet.ParquetFile(name).iter_batches(ROWS_AT_ONCE):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, event_of(row, mapping, Path(name).name, number)
+    except (OSError, pa.ArrowException) as error:
+        raise Refusal(f"{name}: cannot be read ({error}) — check the file") from error
