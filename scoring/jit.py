@@ -27,6 +27,9 @@ from numba.extending import (
 )
 
 entry: Final = njit(cache=True)
+entry_without_gil: Final = njit(cache=True, nogil=True)
+"""An entry during which other threads may run Python: the caller sees to it that nobody touches its arrays."""
+
 part: Final = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 WORD: Final = ir.IntType(64)

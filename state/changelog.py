@@ -4,13 +4,14 @@ Keys: ``h`` + account (hot part of a row), ``c`` + account (cold part and profil
 remembered against duplicates), ``r`` + place (a day's cohort reference), ``m`` (the partition itself, one record a flush).
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 
 from scoring.compile import Compiled
-from state.codec import bytes_needed, decode_cold, decode_hot, encode_rows
+from state.codec import bytes_needed, decode_rows, encode_rows
 from state.flush import Message
 from state.layout import COLD, HOT, LAYOUT_VERSION, NO_VALUE
 from state.store import AccountStore
@@ -66,10 +67,11 @@ class Meta(msgspec.Struct, kw_only=True):
         """Raise StateMismatchError unless rows of this partition can be read under a model."""
         model = compiled.model
         if self.layout != LAYOUT_VERSION or self.model != model.fingerprint:
+            writer = "model" if self.layout == LAYOUT_VERSION else "version of Bellwether"
             raise StateMismatchError(
                 f"partition {number}: expected rows of layout {LAYOUT_VERSION} and model {model.fingerprint} "
                 f"({model.name} {model.version}), got layout {self.layout} and model {self.model} — start the worker with "
-                "the model that wrote them, or let it read everything again under another BELLWETHER_APP_ID"
+                f"the {writer} that wrote them, or let it read everything again under another BELLWETHER_APP_ID"
             )
 
 
@@ -113,15 +115,19 @@ class RowRecords:
                 start = hot
         return messages
 
-    def decode(self, part: bytes, account: str, value: bytes) -> None:
-        """Read one part of a row; a hot part follows its cold one in the log."""
+    def decode(self, records: Sequence[tuple[bytes, bytes]]) -> None:
+        """Read parts of rows (key, value) in log order: a hot part follows its cold one."""
         store = self._store
-        store.reserve(1, len(value) // LEAST_ITEM_BYTES + 1)
-        row = store.number(account)
-        buffer = np.frombuffer(value, np.uint8)
-        if part == HOT_PART:
-            decode_hot(self._plan, store.handle, row, buffer, 0)
-            return
-        end = decode_cold(self._plan, store.handle, row, buffer, 0)
-        if len(value) > end:
-            store.profiles[row] = value[end:]
+        names = [key[1:].decode() for key, _ in records]
+        lengths = np.fromiter((len(value) for _, value in records), np.int64, len(records))
+        store.reserve(len(set(names) - store.numbers.keys()), int(lengths.sum()) // LEAST_ITEM_BYTES + len(records))
+        numbers = np.fromiter(map(store.number, names), np.int64, len(records))
+        is_cold = np.fromiter((key[:1] == COLD_PART for key, _ in records), np.bool_, len(records))
+        ends = np.cumsum(lengths)
+        buffer = np.frombuffer(b"".join(value for _, value in records), np.uint8)
+        begins = ends - lengths
+        decode_rows(self._plan, store.handle, numbers, is_cold, buffer, ends)
+        for k in np.flatnonzero(is_cold).tolist():
+            profile = records[k][1][ends[k] - begins[k] :]
+            if profile:
+                store.profiles[int(numbers[k])] = profile

@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring import plan as p
-from scoring.jit import entry, part
+from scoring.jit import entry, entry_without_gil, part
 from scoring.plan import Plan
-from state.advance import fit_trajectory, wait_for_next
-from state.items import find_or_add, is_open, recount_distinct, recount_open
+from state.items import find_or_add, is_open
 from state.layout import (
     AS_OF,
     CLOSED,
@@ -26,23 +25,17 @@ from state.layout import (
     COLD_DAY,
     DAY,
     DAY_MS,
-    DERIVED_FIXED,
-    DERIVED_SIGNAL,
     DISTINCT_HEAD,
     HOT,
     LAST_AT,
     NO_CLOSE,
     NO_VALUE,
-    OPEN_COUNT,
     OPEN_HEAD,
-    OPEN_OLDEST,
     SIGNAL_COLUMNS,
-    SUMS,
     TILE_DAYS,
-    WINDOWS,
 )
 from state.rows import Rows
-from state.tiles import WINDOW_DAYS, decay_sealed, tile
+from state.tiles import tile
 from state.varint import MAXIMUM_BYTES, Bytes, put, put_hash, take, take_hash
 
 HOT_DAYS = 7
@@ -307,7 +300,7 @@ def blank_items(rows: Rows, row: int) -> None:
             index = np.int64(item["next"])
 
 
-@entry
+@part
 def decode_cold(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> int:
     """Read a cold part into a row and return the place after it. Days it does not cover are emptied."""
     first, place = take(buffer, place)
@@ -321,7 +314,7 @@ def decode_cold(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> 
     return take_items(rows, row, 0, buffer, place)
 
 
-@entry
+@part
 def decode_hot(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> int:
     """Read a hot part into a row and return the place after it."""
     for column in range(rows.ints.shape[1]):
@@ -334,34 +327,32 @@ def decode_hot(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> i
     return take_items(rows, row, 1, buffer, place)
 
 
-@part
-def derive(plan: Plan, rows: Rows, row: int) -> None:
-    """Make everything of a restored row that follows from what was kept: sums, open items, decays, slope, due time."""
-    day = rows.derived[row, DAY]
-    for signal in range(plan.signals.shape[0]):
-        base = DERIVED_FIXED + signal * DERIVED_SIGNAL
-        if plan.signals[signal, p.SIGNAL_MEASURE] == p.DISTINCT:
-            recount_distinct(plan, rows, row, signal)
-        for window in range(WINDOWS):
-            total = np.int64(0)
-            for age in range(WINDOW_DAYS[window]):
-                total += tile(plan, rows, row, signal, day - age)
-            rows.derived[row, base + SUMS + window] = total
-        rows.derived[row, base + OPEN_COUNT] = 0
-        rows.derived[row, base + OPEN_OLDEST] = NO_VALUE
-        if plan.signals[signal, p.SIGNAL_MEASURE] == p.OPEN_ITEMS:
-            recount_open(plan, rows, row, signal)
-        if plan.signals[signal, p.SIGNAL_DECAY] >= 0:
-            decay_sealed(plan, rows, row, signal)
-    fit_trajectory(plan, rows, row)
-    wait_for_next(plan, rows, row, rows.ints[row, AS_OF])
+@entry_without_gil
+def decode_rows(
+    plan: Plan,
+    rows: Rows,
+    numbers: NDArray[np.int64],
+    is_cold: NDArray[np.bool_],
+    buffer: Bytes,
+    ends: NDArray[np.int64],
+) -> None:
+    """Read parts of rows, one after the other.
 
-
-@entry
-def derive_all(plan: Plan, rows: Rows, count: int) -> None:
-    """Make what follows from the kept columns of the first `count` rows."""
-    for row in range(count):
-        derive(plan, rows, row)
+    Parameters
+    ----------
+    numbers : int64 array, row of each part; room for the rows and all their items has been reserved
+    is_cold : bool array, which part it is
+    ends : int64 array, where each part's record ends in the buffer; written: where what was read of it ends
+    """
+    place = np.int64(0)
+    for k in range(numbers.size):
+        read = np.int64(0)
+        if is_cold[k]:
+            read = decode_cold(plan, rows, numbers[k], buffer, place)
+        else:
+            read = decode_hot(plan, rows, numbers[k], buffer, place)
+        place = ends[k]
+        ends[k] = read
 
 
 @entry

@@ -4,7 +4,7 @@ Pure and synchronous: it knows no broker, no clock and no chance. The same recor
 alerts and snapshots, byte for byte, however they are cut into chunks and however often it is restored in between.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -19,10 +19,11 @@ from state.alerts import Origin
 from state.apply import APPLIED, DROPPED, EXPIRED, NO_ROOM, SKIPPED, Events, apply_events, begin
 from state.changelog import IDS, PARTITION, REFERENCE, Meta, RowRecords
 from state.changes import set_attributes, take_outcome
-from state.codec import bytes_needed, derive_all, encode_canonical
+from state.codec import bytes_needed, encode_canonical
 from state.cohorts import EVERYBODY, Cohorts
 from state.commands import Commands
 from state.decode import decode_chunk
+from state.derive import derive_all
 from state.duplicates import Duplicates
 from state.events import Tick
 from state.flush import Flush, Message
@@ -44,7 +45,7 @@ from state.layout import (
 from state.letters import dead_letter, original_topic, rerouted
 from state.moments import rfc3339
 from state.outflow import Outflow
-from state.record import Record
+from state.record import Keyed, Record
 from state.rejections import Rejection, RejectionCode
 from state.store import AccountStore
 from state.work import make_work
@@ -77,6 +78,8 @@ class Partition:
     move_lines
         How many moves the kernel has room for.
     """
+
+    META_KEY = PARTITION
 
     def __init__(
         self,
@@ -392,32 +395,36 @@ class Partition:
             summed_through=self.cohorts.summed_through,
         )
 
-    def load(self, key: bytes, value: bytes | None) -> None:
-        """Take one changelog record during a restore, in log order."""
-        assert value is not None, "rows are never deleted"
-        kind, name = key[:1], key[1:]
-        if kind == PARTITION:
-            self._loaded_meta = msgspec.json.decode(value, type=Meta)
-        elif kind == REFERENCE:
-            self.cohorts.load(value)
-        elif kind == IDS:
-            self._duplicates.load_block(name[0], int.from_bytes(name[1:], "big"), value)
-        else:
-            self._row_records.decode(kind, name.decode(), value)
+    def expect(self, newest: bytes | None) -> None:
+        """Raise StateMismatchError unless rows beside the newest record of `META_KEY` can be read at all."""
+        if newest is not None:
+            msgspec.json.decode(newest, type=Meta).require(self.compiled, self.number)
+
+    def load(self, records: Iterable[Keyed]) -> None:
+        """Take changelog records during a restore, in log order."""
+        rows: list[tuple[bytes, bytes]] = []
+        for record in records:
+            key, value = record.key, record.value
+            assert key is not None
+            assert value is not None, "rows are never deleted"
+            kind = key[:1]
+            if kind == PARTITION:
+                self._loaded_meta = msgspec.json.decode(value, type=Meta)
+            elif kind == REFERENCE:
+                self.cohorts.load(value)
+            elif kind == IDS:
+                self._duplicates.load_block(key[1], int.from_bytes(key[2:], "big"), value)
+            else:
+                rows.append((key, value))
+        if rows:
+            self._row_records.decode(rows)
 
     def finish_load(self) -> None:
-        """End the restore: derive what was not kept and bring every row to the clock, as it stood before.
-
-        Raises
-        ------
-        StateMismatchError
-            The rows were written under another layout or model.
-        """
+        """End the restore: derive what was not kept and bring every row to the clock, as it stood before."""
         meta = self._loaded_meta
         if meta is None:
             assert len(self.store) == 0, "rows without the partition's record: the changelog is not whole"
             return
-        meta.require(self.compiled, self.number)
         self.sequence, self.positions, self.clock_ms = meta.sequence, dict(meta.positions), meta.clock_ms
         self._duplicates.finish_load(meta.duplicates)
         self.cohorts.finish_load(meta.segments, meta.summed_through)

@@ -7,6 +7,18 @@ Headers = Sequence[tuple[str, bytes | None]]
 """Names and bytes; Kafka allows a header without a value."""
 
 
+class Keyed(Protocol):
+    """What is read of a record of the changelog."""
+
+    @property
+    def key(self) -> bytes | None:
+        """Key bytes as written."""
+
+    @property
+    def value(self) -> bytes | None:
+        """Value bytes as written; None is a tombstone."""
+
+
 class Record(Protocol):
     """One record of a topic, as a consumer delivers it."""
 

@@ -8,6 +8,7 @@ from state.decode import warm as warm_decoding
 from state.layout import DAY_MS, HOUR_MS
 from state.moments import rfc3339
 from state.partition import Partition
+from state.work import COUNT_MOVES
 
 START_MS = 20_454 * DAY_MS + 5 * HOUR_MS
 
@@ -42,6 +43,14 @@ def warm(compiled: Compiled) -> Iterator[str]:
     tick = f'{{"as_of_ms":{START_MS + 2 * DAY_MS},"ends":{{}}}}'
     partition.apply("ticks", [_Record(0, START_MS, tick.encode())])
     partition.sweep(1)
+    yield "writing snapshots and alerts"
+    # Whatever the model, one alert: the scratch room says that its first line is a move.
+    partition.scratch.counts[COUNT_MOVES] = 1
+    partition.apply("usage", [_Record(1, START_MS, f'{{"id":"7",{stamp},"event":"login"}}'.encode())])
+    told = partition.take_flush()
+    assert told is not None
+    assert told.scores, "the kernel of snapshots is not compiled"
+    assert told.alerts, "the kernel of alerts is not compiled"
     churned = f'{{"id":"6",{stamp},"outcome":"churned"}}'
     partition.apply("outcomes", [_Record(0, START_MS, churned.encode())])
     yield "writing and restoring rows"
@@ -49,7 +58,5 @@ def warm(compiled: Compiled) -> Iterator[str]:
     assert flush is not None
     partition.row_bytes("warm")
     restored = Partition(0, 1, compiled)
-    for message in flush.changelog:
-        assert message.key is not None
-        restored.load(message.key, message.value)
+    restored.load(flush.changelog)
     restored.finish_load()

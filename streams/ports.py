@@ -1,10 +1,10 @@
 """What the shell asks of the core: the shape of one partition's state."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from state.flush import Flush
-from state.record import Record
+from state.record import Keyed, Record
 
 
 class Fold(Protocol):
@@ -34,8 +34,15 @@ class Fold(Protocol):
     def take_flush(self) -> Flush | None:
         """Return everything since the last flush, encoded; None when nothing was applied."""
 
-    def load(self, key: bytes, value: bytes | None) -> None:
-        """Take one changelog record during a restore, in log order."""
+    @property
+    def META_KEY(self) -> bytes:  # noqa: N802 - a constant of each class
+        """Key of the changelog record that every flush ends with."""
+
+    def expect(self, newest: bytes | None) -> None:
+        """Look at the newest value of `META_KEY`, None without any, before a restore; raise where rows cannot be read."""
+
+    def load(self, records: Iterable[Keyed]) -> None:
+        """Take changelog records during a restore, in log order. May run in another thread."""
 
     def finish_load(self) -> None:
-        """End the restore; after it ``positions`` is true."""
+        """End the restore; after it ``positions`` is true. May run in another thread."""

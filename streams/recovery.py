@@ -6,6 +6,7 @@ one event after the other, does 4 000.
 
 import asyncio
 import logging
+from asyncio import to_thread
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -21,6 +22,7 @@ from streams.halt import UNSAFE, Refusal
 from streams.lease import Lease
 from streams.merge import TICKS
 from streams.observer import Observer
+from streams.transport import hand_out_as_parsed
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ ANSWER_SECONDS = 30.0
 RETRY_SECONDS = 0.2
 PROGRESS_SECONDS = 5.0
 LOAD_RECORDS = 2_000
+LAST_RECORDS = 64
+"""Where the newest record of a partition's state is looked for first."""
 
 
 @dataclass(frozen=True)
@@ -97,31 +101,50 @@ async def restore(lease: Lease, source: Source, observer: Observer, failpoints: 
         consumer.assign([tp])
         start = (await consumer.beginning_offsets([tp]))[tp]
         end = (await consumer.end_offsets([tp]))[tp]
+        lease.fold.expect(await _newest_meta(lease, consumer, tp, (start, end)))
         consumer.seek(tp, start)
         await _load(lease, consumer, tp, (start, end), failpoints)
-    finally:
-        await consumer.stop()
-    try:
-        lease.fold.finish_load()
     except StateMismatchError as error:
         raise Refusal(str(error), UNSAFE) from error
+    finally:
+        await consumer.stop()
+    await to_thread(lease.fold.finish_load)
     seconds = monotonic() - began
     logger.info("partition %d: restored %d changelog records in %.1f s", lease.partition, lease.loaded, seconds)
     observer.restored(lease.partition, lease.loaded, seconds)
+
+
+async def _newest_meta(lease: Lease, consumer: Any, tp: TopicPartition, bounds: tuple[int, int]) -> bytes | None:
+    """Return the newest record of everything that is not a row: every flush ends with one, so it is near the end."""
+    start, end = bounds
+    span, first = LAST_RECORDS, end
+    while first > start:
+        first, newest = max(start, end - span), None
+        consumer.seek(tp, first)
+        while await consumer.position(tp) < end:
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                newest = next((each.value for each in reversed(records) if each.key == lease.fold.META_KEY), newest)
+        if newest is not None:
+            return newest
+        span *= 16
+    return None
 
 
 async def _load(
     lease: Lease, consumer: Any, tp: TopicPartition, bounds: tuple[int, int], failpoints: Failpoints
 ) -> None:
     start, end = bounds
-    load = lease.fold.load
     progressed = reported = monotonic()
     position = start
     lease.to_load = end - start
+    loading: asyncio.Future[None] | None = None
     while position < end:
+        hand_out_as_parsed(consumer)
         for records in (await consumer.getmany(timeout_ms=200, max_records=LOAD_RECORDS)).values():
-            for record in records:
-                load(record.key, record.value)
+            if loading is not None:
+                await loading
+            # In a thread: rows are read by compiled code that needs no interpreter, while the next records are fetched.
+            loading = asyncio.ensure_future(to_thread(lease.fold.load, records))
             lease.loaded += len(records)
         now, before = monotonic(), position
         position = await consumer.position(tp)
@@ -138,6 +161,8 @@ async def _load(
         if now - reported > PROGRESS_SECONDS:
             reported = now
             logger.info("partition %d: restoring, %d of %d", lease.partition, position - start, end - start)
+    if loading is not None:
+        await loading
 
 
 async def check_positions(leases: Sequence[Lease], source: Source) -> None:

@@ -190,6 +190,12 @@ class ChunkSchema(faust.Schema):
         return decode
 
 
+def hand_out_as_parsed(consumer: AIOKafkaConsumer) -> None:
+    """Have a consumer hand out what it has fetched by now as parsed."""
+    for result in consumer._fetcher._records.values():
+        _keep_parsed_records(result)
+
+
 def _keep_parsed_records(result: Any) -> None:
     """Have a fetch result hand out its records as parsed.
 

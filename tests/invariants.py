@@ -149,8 +149,7 @@ class Check:
 
     def _changelog_restores(self, partition: int, fold: Partition) -> None:
         restored = self._new_fold(partition)
-        for record in self._logs[CHANGELOG, partition]:
-            restored.load(record.key or b"", record.value)
+        restored.load(self._logs[CHANGELOG, partition])
         restored.finish_load()
         _same_rows(f"changelog[{partition}]", restored, fold)
         if restored.positions != fold.positions or restored.sequence != fold.sequence:

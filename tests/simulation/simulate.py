@@ -12,7 +12,7 @@ import importlib
 import logging
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -305,6 +305,8 @@ class World:
         names = {
             "streams.recovery.AIOKafkaConsumer": clients.consumer,
             "streams.recovery.AIOKafkaAdminClient": clients.admin,
+            "streams.recovery.to_thread": _at_once,
+            "streams.recovery.hand_out_as_parsed": _leave_as_is,
             "streams.store.AIOKafkaProducer": clients.producer,
             "streams.ticker.AIOKafkaProducer": clients.producer,
             "streams.cohorts.AIOKafkaProducer": clients.producer,
@@ -329,6 +331,15 @@ class World:
             for entry in log.entries:
                 digest.update(repr((log.topic, entry.offset, entry.record)).encode())
         return digest.hexdigest()[:16]
+
+
+async def _at_once(work: Callable[..., None], *arguments: Any) -> None:
+    """Do what a thread would do: there is one thread only, so that a seed repeats."""
+    work(*arguments)
+
+
+def _leave_as_is(_consumer: Any) -> None:
+    """Do nothing to a consumer that has no fetcher."""
 
 
 @contextlib.contextmanager

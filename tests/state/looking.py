@@ -53,8 +53,7 @@ def restored(model: Model, flushes: Sequence[Flush], *, is_compacted: bool = Fal
     if is_compacted:
         latest = {message.key: k for k, message in enumerate(messages)}
         messages = [messages[k] for k in sorted(latest.values())]
-    for message in messages:
-        partition.load(message.key, message.value)  # type: ignore[arg-type]
+    partition.load(messages)
     partition.finish_load()
     return partition
 

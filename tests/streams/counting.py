@@ -6,12 +6,12 @@
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 
 from state.flush import Flush, Message
-from state.record import Record
+from state.record import Keyed, Record
 
 META = b"\x00meta"
 EVERY = 10
@@ -20,6 +20,8 @@ LOAD_SECONDS = float(os.environ.get("COUNTING_LOAD_SECONDS", "0"))
 
 class CountingFold:
     """A `Fold`: account key → number of events, ticks ignored."""
+
+    META_KEY = META
 
     def __init__(self, partition: int) -> None:
         self.partition = partition
@@ -76,15 +78,20 @@ class CountingFold:
         self.urgent = self.dirty = False
         return flush
 
-    def load(self, key: bytes, value: bytes | None) -> None:
-        """Take a changelog record, slowly when COUNTING_LOAD_SECONDS says how slowly."""
-        time.sleep(LOAD_SECONDS)
-        assert value is not None
-        if key == META:
-            meta: Mapping[str, object] = orjson.loads(value)
-            self.sequence, self.positions = meta["sequence"], dict(meta["positions"])  # type: ignore[call-overload,assignment]
-        else:
-            self.rows[key] = int(value)
+    def expect(self, newest: bytes | None) -> None:
+        """Read anything."""
+
+    def load(self, records: Iterable[Keyed]) -> None:
+        """Take changelog records, slowly when COUNTING_LOAD_SECONDS says how slowly."""
+        for record in records:
+            time.sleep(LOAD_SECONDS)
+            key, value = record.key, record.value
+            assert value is not None
+            if key == META:
+                meta: Mapping[str, object] = orjson.loads(value)
+                self.sequence, self.positions = meta["sequence"], dict(meta["positions"])  # type: ignore[call-overload,assignment]
+            else:
+                self.rows[key] = int(value)
 
     def finish_load(self) -> None:
         """Nothing to derive."""

@@ -91,8 +91,7 @@ def _fold(settings, number, by_offset, journal, found):
 
 def _restore(settings, number, changelog):
     state = _empty(settings, number)
-    for record in changelog:
-        state.load(record.key, record.value)
+    state.load(changelog)
     state.finish_load()
     return state
 
