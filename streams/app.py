@@ -24,6 +24,8 @@ from streams.watchdog import LIMIT_SECONDS, Pulse, Watchdog
 SESSION_SECONDS = 10.0
 """How long a killed worker's partitions stay unread."""
 
+YEAR_SECONDS = 366 * 86_400.0
+
 CHUNK_BYTES = 512 * 1024
 """About 2 500 events of 200 bytes: enough to make the cost per chunk small, little enough to hold 4 per topic."""
 
@@ -170,6 +172,9 @@ def _faust_settings(settings: Settings) -> dict[str, Any]:
         "stream_wait_empty": False,  # what is not applied is read again; waiting has hung before
         "stream_buffer_maxsize": 64,  # counts chunks; back-pressure is the inbox's, per topic and partition
         "stream_recovery_delay": 0.0,
+        # Faust misses its own reading of the changelog, which we do, and would say so every few seconds from the fifth
+        # minute on. Whether anything stands still is the watchdog's affair.
+        "stream_processing_timeout": YEAR_SECONDS,
         "consumer_auto_offset_reset": "earliest",
         "consumer_max_fetch_size": CHUNK_BYTES,
         # A leader that joins while a restarted broker still loads its topics assigns nothing to anybody, and only sees

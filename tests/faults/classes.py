@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import resource
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Final
 import redis.asyncio
 
 from deploy.local.processes import Server
+from streams.halt import UNSAFE
 from streams.supervise import Child
 from tests.faults import brokers
 from tests.faults.stage import PARTITIONS, START_SECONDS, MissedError, Stage
@@ -24,8 +26,12 @@ FREEZE_SECONDS = 13.0
 AWAY_SECONDS = (2.0, 6.0)
 """For how long a broker or Redis is away."""
 
+OTHER_MODEL = "ecommerce-rfm"
 POINT_SECONDS = 120.0
 """For a worker to come to a named point."""
+
+FULL_BYTES = 64 * 1024
+"""No file may grow beyond this: what a full disk does to every append."""
 
 BURST_KILLS = 8
 STORM_GUESTS = 3
@@ -145,7 +151,7 @@ async def storm(stage: Stage, chance: random.Random) -> None:
     for number in range(STORM_GUESTS):
         await stage.busy()
         stage.quiet()
-        async with stage.extra() as guest:
+        async with stage.guest() as guest:
             await stage.until(
                 lambda guest=guest: guest.pid("guest") is not None, START_SECONDS, "the guest does not start"
             )
@@ -167,6 +173,17 @@ async def rolling(stage: Stage, chance: random.Random) -> None:
         stage.quiet()
         await stage.next_life(victim, former)
         await stage.all_own()
+
+
+async def foreign(stage: Stage, chance: random.Random) -> None:
+    """Let a worker join that cannot read the others' rows: it takes partitions over, refuses, and they come back."""
+    del chance
+    await stage.busy()
+    async with stage.guest(OTHER_MODEL) as guest:
+        await stage.until(guest.given_up.done, START_SECONDS, "the guest does not refuse")
+        await stage.landed()
+        _, code = guest.given_up.result()
+        assert code == UNSAFE, f"the guest ended with {code}"
 
 
 # ---- brokers
@@ -218,6 +235,19 @@ async def coordinator(stage: Stage, chance: random.Random) -> None:
         stage.signal(victim, signal.SIGCONT)
     await asyncio.sleep(chance.uniform(*AWAY_SECONDS))
     await brokers.start([stage.stack.broker(node)])
+
+
+async def disk_full(stage: Stage, chance: random.Random) -> None:
+    """Let a leader's disk take no more: the broker ends by itself, and comes back when there is room again."""
+    (server,) = await a_leader(stage, chance)
+    await stage.busy()
+    await stage.landed()
+    _, most = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (FULL_BYTES, most))
+    await stage.until(lambda: not server.running, POINT_SECONDS, "the broker does not notice", MissedError)
+    stage.quiet()
+    await asyncio.sleep(chance.uniform(*AWAY_SECONDS))
+    await brokers.start([server])
 
 
 # ---- Redis, compaction
@@ -293,8 +323,10 @@ CLASSES: Final[Mapping[str, Class]] = {
     "freeze_in_transaction": Class("the same, frozen just before a commit", freeze_in_transaction),
     "storm": Class(f"rebalance storm: {STORM_GUESTS} workers join and leave or die", storm),
     "rolling": Class("rolling restart of the workers", rolling),
+    "foreign": Class("a worker of another model joins a running group, and refuses", foreign),
     **dict(_bounces()),
     "coordinator": Class("kill -9 of the coordinator of an open transaction", coordinator),
+    "disk_full": Class("a broker's disk full", disk_full),
     "redis_away": Class("Redis away for seconds", redis_away),
     "redis_killed": Class("kill -9 of Redis, its memory lost", redis_killed),
     "redis_flushed": Class("FLUSHALL", redis_flushed),

@@ -6,7 +6,7 @@ import time
 from collections import Counter, defaultdict
 from typing import Any, Self
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from state.record import Record
 from streams.settings import Settings
@@ -67,12 +67,13 @@ class Load:
         )
         await self._producer.start()
         self._reader = AIOKafkaConsumer(
-            self._settings.topic("alerts"),
             bootstrap_servers=servers,
             isolation_level="read_committed",
             auto_offset_reset="earliest",
         )
         await self._reader.start()
+        topic, count = self._settings.topic("alerts"), self._settings.partitions
+        self._reader.assign([TopicPartition(topic, partition) for partition in range(count)])
         self._tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._read())]
         return self
 

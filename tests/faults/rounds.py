@@ -23,6 +23,8 @@ from tests.faults.results import RESULTS, Tally, publish, read, table, write
 from tests.faults.stage import MissedError, Stage
 from tests.invariants import ViolationError
 
+logger = logging.getLogger(__name__)
+
 ROUNDS_PER_STAGE = 5
 """The recount reads a stage's whole history after every round: fresh topics keep it short."""
 
@@ -36,8 +38,6 @@ class Play:
 
     Parameters
     ----------
-    stack
-        Three brokers and Redis.
     folder
         For the workers' logs.
     path
@@ -46,31 +46,47 @@ class Play:
         Of the first stage.
     """
 
-    def __init__(self, stack: Stack, folder: Path, path: Path, seed: int) -> None:
-        self._stack = stack
+    def __init__(self, folder: Path, path: Path, seed: int) -> None:
         self._folder = folder
         self._path = path
         self._seeds = count(seed)
-        self.violations = 0
+        self.violations = self.failures = 0
+        self._played = 0
 
-    async def run(self, names: Sequence[str]) -> None:
-        """Play classes in this order, on a fresh stage after every few rounds and after every violation."""
+    async def run(self, stack: Stack, names: Sequence[str]) -> list[str]:
+        """Play classes in this order, on a fresh stage after every few rounds and after every violation.
+
+        Returns
+        -------
+        list
+            What is left to be played because the harness itself, not an invariant, has failed.
+        """
         left = list(names)
         while left:
-            left = left[await self._on_one_stage(left[:ROUNDS_PER_STAGE], next(self._seeds)) :]
+            self._played = 0
+            try:
+                await self._on_one_stage(stack, left[:ROUNDS_PER_STAGE], next(self._seeds))
+            except Exception as error:  # whatever it is, the rounds go on with another cluster
+                logger.exception("the harness failed")
+                _say(f"the harness failed: {error!r}; going on with another cluster")
+                self.failures += 1
+                return left[self._played + 1 :]
+            left = left[self._played :]
+        return []
 
-    async def _on_one_stage(self, names: Sequence[str], seed: int) -> int:
-        """Play until an invariant does not hold; return how many were played."""
+    async def _on_one_stage(self, stack: Stack, names: Sequence[str], seed: int) -> None:
+        """Play until an invariant does not hold."""
         began, chance = time.monotonic(), random.Random(seed)
         model, clock = HABITS[seed % len(HABITS)]
-        async with Stage(self._stack, self._folder, seed, model=model, clock=clock, tell=_say) as stage:
+        async with Stage(stack, self._folder, seed, model=model, clock=clock, tell=_say) as stage:
             stage.quiet()
             await stage.all_own()
             _say(f"stage {seed}: {Path(model).stem}, {clock} clock, ready in {time.monotonic() - began:.1f} s")
-            for played, name in enumerate(names, 1):
-                if not await self._round(stage, chance, name):
-                    return played
-        return len(names)
+            for name in names:
+                holds = await self._round(stage, chance, name)
+                self._played += 1
+                if not holds:
+                    return
 
     async def _round(self, stage: Stage, chance: random.Random, name: str) -> bool:
         """Play one round; return whether all invariants held."""
@@ -123,26 +139,29 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.faults", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=1, help="how often each class is played (1)")
+    parser.add_argument("--rounds", type=int, default=1, help="how often each class is played (1); 0 only reports")
     parser.add_argument(
         "--class", dest="classes", action="append", choices=list(CLASSES), help="only this one; repeat it for more"
     )
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the load and of what faults draw")
     parser.add_argument("--results", type=Path, default=RESULTS, help="file to which results are added")
     parser.add_argument("--folder", type=Path, help="where to keep the workers' logs")
-    parser.add_argument("--publish", action="store_true", help="write the report into docs/results.md, play nothing")
+    parser.add_argument("--publish", action="store_true", help="write the report into docs/results.md at the end")
     options = parser.parse_args()
-    if options.publish:
-        publish(read(options.results))
-        return 0
     for model in sorted({model for model, _ in HABITS}):  # workers would all compile it at once else
         for _ in warm(compile_model(load_model(model))):
             pass
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # our own clients lose brokers, too, many times a second
-    with tempfile.TemporaryDirectory(prefix="bellwether-faults-") as temporary, Stack(brokers=3) as stack:
+    left = (options.classes or list(CLASSES)) * options.rounds
+    with tempfile.TemporaryDirectory(prefix="bellwether-faults-") as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        play = Play(stack, folder, options.results, options.seed)
-        asyncio.run(play.run((options.classes or list(CLASSES)) * options.rounds))
-    print(table(read(options.results)))
-    return int(play.violations > 0)
+        play = Play(folder, options.results, options.seed)
+        while left:
+            with Stack(brokers=3) as stack:
+                left = asyncio.run(play.run(stack, left))
+    tallies = read(options.results)
+    print(table(tallies))
+    if options.publish:
+        publish(tallies)
+    return int(play.violations + play.failures > 0)

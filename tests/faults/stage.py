@@ -20,6 +20,7 @@ from typing import Self, cast
 import psutil
 import redis
 from aiokafka.admin import NewTopic
+from aiokafka.errors import KafkaError
 
 from deploy.local import Stack
 from deploy.local.processes import Server, free_ports
@@ -107,7 +108,9 @@ class Stage:
         self.compiled = compile_model(load_model(model))
         self.folder = folder
         self.load = Load(self.settings, seed)
-        self.children = [self._child(f"worker-{number}", port) for number, port in enumerate(free_ports(workers), 1)]
+        self.children = [
+            self._child(f"worker-{number}", port, model) for number, port in enumerate(free_ports(workers), 1)
+        ]
         self.ends: Counter[str] = Counter()
         """How workers ended → how often."""
 
@@ -124,10 +127,14 @@ class Stage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.supervisor.__aexit__(kind, error, trace)
-        await self.load.__aexit__()
         shutil.rmtree(Path(tempfile.gettempdir()) / f"bellwether-{self.settings.app_id}", ignore_errors=True)
-        async with topics.admin(self.settings, 30) as client:
-            await client.delete_topics(list(self._names()))
+        try:
+            async with asyncio.timeout(LEVEL_SECONDS):
+                await self.load.__aexit__()
+                async with topics.admin(self.settings, START_SECONDS) as client:
+                    await client.delete_topics(list(self._names()))
+        except (KafkaError, topics.KafkaUnreachableError, TimeoutError) as reason:
+            self.tell(f"stage not tidied up: {reason!r}")  # its topics go with the cluster
 
     async def _create_topics(self) -> None:
         """Create all topics, two of them with settings of our own."""
@@ -145,10 +152,10 @@ class Stage:
     def _names(self) -> dict[str, topics.Topic]:
         return {topics.kafka_name(topic, self.settings): topic for topic in topics.TOPICS}
 
-    def _child(self, name: str, port: int) -> Child:
+    def _child(self, name: str, port: int, model: str) -> Child:
         environ = {
             **os.environ,
-            **replace(self.settings, metrics_port=port).environ(),
+            **replace(self.settings, metrics_port=port, model=model).environ(),
             "PYTHONPATH": str(ROOT),
         }
         command = [sys.executable, "-u", "-m", "streams.cli", "worker"]
@@ -160,9 +167,10 @@ class Stage:
 
     # ---- workers
 
-    def extra(self) -> Supervisor:
-        """Return one more worker, to be entered and left."""
-        return Supervisor([self._child("guest", free_ports(1)[0])], self._note, healthy_seconds=5.0)
+    def guest(self, model: str | None = None) -> Supervisor:
+        """Return one more worker, perhaps with another model, to be entered and left."""
+        guest = self._child("guest", free_ports(1)[0], model or self.settings.model)
+        return Supervisor([guest], self._note, healthy_seconds=5.0)
 
     def owned(self, child: Child) -> frozenset[int]:
         """Return the partitions that a worker, as it runs now, has told that it owns."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -91,13 +91,19 @@ def _unread(settings: Settings, logs: Logs) -> list[str]:
     return waiting
 
 
-def recount(settings: Settings, compiled: Compiled, logs: Logs, sent: Mapping[str, int]) -> Check:
+def recount(
+    settings: Settings,
+    compiled: Compiled,
+    logs: Logs,
+    sent: Mapping[str, int] | None = None,
+    compacted: Collection[str] = (),
+) -> Check:
     """Fold the journal again and compare everything; raise ViolationError where something differs."""
-    check = Check(
-        logs,
-        settings.partitions,
-        lambda number: Partition(number, settings.partitions, compiled, app_id=settings.app_id),
-    )
+
+    def new_fold(number: int) -> Partition:
+        return Partition(number, settings.partitions, compiled, app_id=settings.app_id)
+
+    check = Check(logs, settings.partitions, new_fold, compacted)
     check.everything(sent)
     return check
 
