@@ -1,7 +1,7 @@
 """What is allowed in a model file but doubtful, each with its reason."""
 
 from scoring.expressions import Opcode
-from scoring.model import Model, TermKind
+from scoring.model import ACCOUNT_OWNER, Model, TermKind
 from scoring.values import seat_signal
 
 MANY_INPUTS = 8
@@ -40,6 +40,8 @@ def doubts_of(model: Model) -> tuple[str, ...]:
         for playbook in model.playbooks
         if playbook.name not in proposed
     ]
+    if not model.owner and any(playbook.owner == ACCOUNT_OWNER for playbook in model.playbooks):
+        found.append("the model has no owner: the next steps of accounts without one are nobody's")
     return tuple(found)
 
 

@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict
 
 from scoring.expressions import Expression, Opcode
-from scoring.model import COHORT, Band, Conduct, Input, Model, Override, Propensity, Rule, Signal, Value
+from scoring.model import COHORT, Band, Conduct, Input, Model, Override, Playbook, Propensity, Rule, Signal, Value
 
 DIGITS = 16
 """Hex digits of a fingerprint: 64 bits, so that a book of a million models would hold a collision once in 37 million."""
@@ -44,12 +44,13 @@ def model_fingerprint(model: Model) -> str:
             "overrides": [_override(item, names) for item in model.overrides],
             "bands": [_band(item) for item in model.bands],
             "rules": [_rule(item, names) for item in model.rules],
-            "playbooks": [asdict(item) for item in model.playbooks],
+            "playbooks": [_playbook(item) for item in model.playbooks],
             "risk": _propensity(model.risk, signals),
             "expansion": _propensity(model.expansion, signals),
             "value": asdict(model.value),
             # What a file does not say is left out, so that models from before there was such a thing keep their name.
             **({"flapping": asdict(model.flapping)} if model.flapping else {}),
+            **({"roles": model.roles} if model.roles else {}),
         },
     )
 
@@ -97,6 +98,11 @@ def _rule(item: Rule, names: list[str]) -> list[object]:
     program = _program(item.when, names)
     meaning = [item.name, program, item.for_ms, item.keep_firing_for_ms, item.severity, item.playbook, item.code]
     return meaning + _conduct(item.conduct)
+
+
+def _playbook(item: Playbook) -> dict[str, object]:
+    said = asdict(item)
+    return {name: value for name, value in said.items() if value or name not in ("channels", "holdout_percent")}
 
 
 def _conduct(conduct: Conduct) -> list[object]:

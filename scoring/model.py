@@ -32,6 +32,9 @@ COHORT = "cohort"
 ITEM_SEVERITIES = ("low", "normal", "high", "critical")
 """Severities of an open item, from the mildest; an item's number is its index here."""
 
+ACCOUNT_OWNER = "account_owner"
+"""In a playbook: whoever owns the account, or the model's owner where nobody does."""
+
 ALERT_SEVERITIES = ("info", "warning", "critical")
 """Severities of an alert, from the mildest."""
 
@@ -315,13 +318,25 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Playbook:
-    """What a person should do: who, which steps, and within which time of the alert."""
+    """What a person should do: who, which steps, and within which time of the alert.
+
+    Parameters
+    ----------
+    owner
+        ``account_owner``, a role of the model's, or a name.
+    channels
+        How, in the order to try: such as "call", "mail".
+    holdout_percent
+        0 to 50, share of accounts for which nothing is done, so that its effect can be measured.
+    """
 
     name: str
     goal: str
     owner: str
     steps: tuple[str, ...]
     due_ms: int
+    channels: tuple[str, ...] = ()
+    holdout_percent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,6 +404,8 @@ class Model:
         Sentences about what is allowed but doubtful.
     flapping
         When rules count as flapping; None = never.
+    roles
+        Pairs (role, who has it), by role: whom playbooks mean by it.
     """
 
     name: str
@@ -414,6 +431,7 @@ class Model:
     fingerprint: str = ""
     warnings: tuple[str, ...] = field(default=())
     flapping: Flapping | None = None
+    roles: tuple[tuple[str, str], ...] = ()
 
     @property
     def band_names(self) -> tuple[str, ...]:

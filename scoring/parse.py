@@ -11,7 +11,15 @@ from scoring.fingerprint import model_fingerprint
 from scoring.model import TOPICS, Economics, Input, Model, Propensity, Signal, Term, TermKind, ValueKind
 from scoring.reading import DASHED, Table, is_number, shown
 from scoring.reading_inputs import read_inputs, read_signals
-from scoring.reading_rules import check_mutes, read_bands, read_flapping, read_overrides, read_playbooks, read_rules
+from scoring.reading_rules import (
+    check_mutes,
+    read_bands,
+    read_flapping,
+    read_overrides,
+    read_playbooks,
+    read_roles,
+    read_rules,
+)
 from scoring.values import ACCEPTED, seat_signal
 from scoring.variables import Variables, nearest
 
@@ -55,6 +63,7 @@ def parse(content: Mapping[str, object], source: str = "model") -> Model:
     rules = read_rules(root, variables, tuple(playbooks), names)
     check_mutes(root, bands, rules)
     flapping = read_flapping(root)
+    roles = read_roles(root)
     risk = _propensity(root.table("risk"), -3.0, DEFAULT_RISK, inputs, signals)
     expansion = _propensity(root.table("expansion"), -2.5, DEFAULT_EXPANSION, inputs, signals)
     value = _economics(root.table("value"))
@@ -76,6 +85,7 @@ def parse(content: Mapping[str, object], source: str = "model") -> Model:
         variables=variables.names,
         baseline=_baseline(tuple(inputs.values())),
         flapping=flapping,
+        roles=roles,
     )
     return replace(model, fingerprint=model_fingerprint(model), warnings=doubts_of(model))
 

@@ -118,7 +118,10 @@ def _input(name: str, table: Table, signals: dict[str, Signal]) -> Input:
         valid_for_ms=table.optional_duration_ms("valid_for"),
         direction=_direction(table, curve),
         title=table.text("title", _title(name)),
-        unit=table.text("unit", UNITS.get(value.kind, unit if value.kind in (ValueKind.SUM, ValueKind.LAST, ValueKind.TOTAL) else "")),
+        unit=table.text(
+            "unit",
+            UNITS.get(value.kind, unit if value.kind in (ValueKind.SUM, ValueKind.LAST, ValueKind.TOTAL) else ""),
+        ),
         code=table.text("code", name.upper(), pattern=CODE),
     )
     if "weight" in table and item.weight == 0:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from scoring.expressions import Expression, Opcode, compile_expression
-from scoring.model import ALERT_SEVERITIES, GREEN, Band, Conduct, Flapping, Override, Playbook, Rule
+from scoring.model import ACCOUNT_OWNER, ALERT_SEVERITIES, GREEN, Band, Conduct, Flapping, Override, Playbook, Rule
 from scoring.reading import CODE, DASHED, IDENTIFIER, Table
 from scoring.variables import Variables, nearest
 
@@ -11,6 +11,9 @@ MAX_BANDS = 6
 MAX_OVERRIDES = 16
 MAX_RULES = 48
 MAX_PLAYBOOKS = 48
+MAX_ROLES = 20
+MAX_HOLDOUT_PERCENT = 50
+"""Withholding help from more than half of the accounts measures nothing better."""
 
 _NEVER = Expression("", ((int(Opcode.PUSH), 0.0),), 1)
 """Stands in for a condition with faults; no Model is built from it."""
@@ -23,9 +26,11 @@ def read_playbooks(root: Table) -> dict[str, Playbook]:
         found[name] = Playbook(
             name=name,
             goal=table.text("goal", ""),
-            owner=table.text("owner", "account_owner"),
+            owner=table.text("owner", ACCOUNT_OWNER),
             steps=table.texts("steps", required=True),
             due_ms=table.duration_ms("due", "7d"),
+            channels=table.texts("channels"),
+            holdout_percent=table.whole("holdout_percent", 0, 0, MAX_HOLDOUT_PERCENT),
         )
         table.finish()
     return found
@@ -128,6 +133,19 @@ def read_rules(root: Table, variables: Variables, playbooks: Sequence[str], band
         )
         table.finish()
     return found
+
+
+def read_roles(root: Table) -> tuple[tuple[str, str], ...]:
+    """Return who has which role, by role."""
+    table = root.table("roles")
+    if len(table.keys()) > MAX_ROLES:
+        root.note("roles")(f"at most {MAX_ROLES} of them", str(len(table.keys())), "leave some out")
+    for name in table.keys():  # noqa: SIM118 - a Table is not a mapping
+        if name == ACCOUNT_OWNER or not IDENTIFIER.fullmatch(name):
+            table.note(name)(
+                "a role such as 'support_lead'", f"'{name}'", "rename it; account_owner is the account's own"
+            )
+    return tuple(sorted((name, table.text(name)) for name in table.keys()))  # noqa: SIM118
 
 
 def read_flapping(root: Table) -> Flapping | None:

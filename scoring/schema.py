@@ -39,6 +39,7 @@ def json_schema() -> Schema:
         "expansion": _propensity("probability of an expansion within the horizon"),
         "value": _value(),
         "flapping": _flapping(),
+        "roles": {"type": "object", "additionalProperties": _TEXT, "description": "role → who has it"},
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -161,6 +162,14 @@ def _playbook() -> Schema:
         "owner": {**_TEXT, "default": "account_owner"},
         "steps": _TEXTS,
         "due": {**_DURATION, "default": "7d"},
+        "channels": {**_TEXTS, "description": "how, in the order to try, such as call, mail"},
+        "holdout_percent": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 50,
+            "default": 0,
+            "description": "share of accounts for which nothing is done, to measure its effect",
+        },
     }
     return _table(keys, required=("steps",))
 

@@ -172,7 +172,10 @@ def _propensity(name: str, propensity: Propensity) -> Iterator[str]:
 
 def _playbook(playbook: Playbook) -> Iterator[str]:
     goal = f": {playbook.goal}" if playbook.goal else ""
-    yield f"  {playbook.name}{goal} ({playbook.owner}, within {format_duration(playbook.due_ms)})"
+    how = f", by {', '.join(playbook.channels)}" if playbook.channels else ""
+    yield f"  {playbook.name}{goal} ({playbook.owner}, within {format_duration(playbook.due_ms)}{how})"
+    if playbook.holdout_percent:
+        yield f"    not for {playbook.holdout_percent}% of accounts, to measure its effect"
     yield from (f"    {number}. {step}" for number, step in enumerate(playbook.steps, 1))
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from scoring.compile import Compiled, RuleName
 from scoring.lifecycle import RESOLVED, STATE_NAMES
-from scoring.model import Model
+from scoring.model import ACCOUNT_OWNER, Model, Playbook
 from state.deeds import owner_of, steps_done
 from state.flush import Message
 from state.moments import rfc3339
@@ -141,6 +141,7 @@ class Alerts:
         parts = [
             *(b'{"alert_id":"', identity, b'","dedup_key":"', identity, b'","account_id":', orjson.dumps(account)),
             self._about(row),
+            b',"holdout":true' if self._is_held_out(account, rule) else b"",
             *(self._head(move[MOVE_RULE], state, move[MOVE_MARKS]), members, b',"next_step":'),
             *(
                 self._next_step(row, rule, state, move[MOVE_FIRED], identity.decode()),
@@ -169,6 +170,9 @@ class Alerts:
         told = b"{}" if profile is None else msgspec.json.encode(self._profiles.decode(profile))
         return b"" if told == b"{}" else b',"account":' + told
 
+    def _is_held_out(self, account: str, rule: RuleName) -> bool:
+        return rule.playbook is not None and is_in_holdout(account, self._compiled.model.playbook(rule.playbook))
+
     def _head(self, rule: int, state: int, marks: int) -> bytes:
         """Return the members that a rule, a state and the marks of an episode give every alert."""
         key = rule, state, marks
@@ -180,7 +184,8 @@ class Alerts:
         if state == RESOLVED or rule.playbook is None:
             return b"null"
         profile = self._store.profile(row)
-        return orjson.dumps(next_step(self._compiled.model, rule.playbook, profile, at_ms, identity))
+        account = self._store.names[row]
+        return orjson.dumps(next_step(self._compiled.model, rule.playbook, account, profile, at_ms, identity))
 
 
 def _head(rule: RuleName, state: str, marks: int) -> bytes:
@@ -198,14 +203,36 @@ def _head(rule: RuleName, state: str, marks: int) -> bytes:
     return b"," + orjson.dumps(fixed)[1:-1] + b","
 
 
-def next_step(model: Model, name: str, profile: Mapping[str, Any], at_ms: int, identity: str) -> dict[str, Any]:
-    """Return what a person should do: a playbook, whose it is (as assigned last, else its own), due when, done what."""
+def is_in_holdout(account: str, playbook: Playbook) -> bool:
+    """Return whether nothing is done for an account, so that a playbook's effect can be measured: by hash, for ever.
+
+    Examples
+    --------
+    >>> half = Playbook("rescue", "", "account_owner", ("call",), 1, holdout_percent=50)
+    >>> [is_in_holdout(account, half) for account in ("a", "b", "c", "d")]
+    [True, False, True, True]
+    """
+    place = int.from_bytes(hashlib.sha256(f"{playbook.name}\0{account}".encode()).digest()[:8], "big")
+    return place % 100 < playbook.holdout_percent
+
+
+def next_step(
+    model: Model, name: str, account: str, profile: Mapping[str, Any], at_ms: int, identity: str
+) -> dict[str, Any]:
+    """Return what a person should do: a playbook, whose it is (as assigned last, else its own), due when, done what.
+
+    An account in the playbook's holdout has an owner and no steps.
+    """
     playbook = model.playbook(name)
-    owner = profile.get("owner", model.owner) if playbook.owner == "account_owner" else playbook.owner
+    if playbook.owner == ACCOUNT_OWNER:
+        owner = profile.get("owner", model.owner)
+    else:
+        owner = dict(model.roles).get(playbook.owner, playbook.owner)
     return {
         "playbook": playbook.name,
         "goal": playbook.goal,
-        "steps": list(playbook.steps),
+        "steps": [] if is_in_holdout(account, playbook) else list(playbook.steps),
+        **({"channels": list(playbook.channels)} if playbook.channels else {}),
         "owner": owner_of(profile, identity) or owner,
         "due_at": rfc3339(at_ms + playbook.due_ms),
         **({"done": done} if (done := steps_done(profile, identity)) else {}),

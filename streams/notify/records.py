@@ -34,5 +34,8 @@ def alert_of(record: ConsumerRecord) -> dict[str, Any] | None:
 
 
 def is_for_now(alert: dict[str, Any]) -> bool:
-    """Return whether an alert is to be delivered: a notice may be held, marked, or waiting for a digest."""
-    return bool(alert.get("delivery", {}).get("fate", "now") == "now")
+    """Return whether an alert is to be delivered: a notice may be held, marked, or waiting for a digest.
+
+    Nobody is told of an account in a playbook's holdout, or what nothing is done for would have been helped after all.
+    """
+    return bool(alert.get("delivery", {}).get("fate", "now") == "now" and not alert.get("holdout", False))

@@ -101,3 +101,43 @@ def test_days_weigh_less_the_older_they_are() -> None:
     for day in range(20_000, 20_021):
         every = changed(every, day)
     assert share(every, 20_020) == 2100
+
+
+def with_playbook() -> dict:
+    """The small model with a playbook that says all it can."""
+    content = small()
+    content["playbooks"]["rescue"] |= {"owner": "support_lead", "channels": ["call", "mail"], "holdout_percent": 20}
+    return content | {"roles": {"support_lead": "eve@example.com"}}
+
+
+def test_playbooks_name_roles_channels_and_holdout() -> None:
+    """They are read, told in words, and part of the meaning; a file that says nothing of them keeps its fingerprint."""
+    model = parse(with_playbook(), "m.toml")
+    assert (model.playbooks[0].channels, model.playbooks[0].holdout_percent) == (("call", "mail"), 20)
+    assert model.roles == (("support_lead", "eve@example.com"),)
+    said = describe(model)
+    assert "rescue (support_lead, within 7d, by call, mail)" in said
+    assert "not for 20% of accounts, to measure its effect" in said
+    prints = {parse(small(), "m.toml").fingerprint, model.fingerprint}
+    for field in ("channels", "holdout_percent", "owner"):
+        content = with_playbook()
+        del content["playbooks"]["rescue"][field]
+        prints.add(parse(content, "m.toml").fingerprint)
+    assert len(prints) == 5
+
+
+def test_roles_that_cannot_be_are_faults() -> None:
+    """A role that would hide the account's owner, and more than half of the accounts without help."""
+    content = with_playbook() | {"roles": {"account_owner": "eve@example.com"}}
+    content["playbooks"]["rescue"]["holdout_percent"] = 60
+    assert faults_of(content) == [
+        "m.toml $.playbooks.rescue.holdout_percent: expected a whole number from 0 to 50, got 60 — change it",
+        "m.toml $.roles.account_owner: expected a role such as 'support_lead', got 'account_owner' — rename it; account_owner is the account's own",
+    ]
+
+
+def test_steps_of_nobody_draw_a_warning() -> None:
+    """Accounts without an owner fall to the model's; a model without one is told so."""
+    sentence = "the model has no owner: the next steps of accounts without one are nobody's"
+    assert sentence in parse(small(), "m.toml").warnings
+    assert sentence not in parse(small() | {"owner": "cs@example.com"}, "m.toml").warnings

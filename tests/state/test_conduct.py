@@ -173,3 +173,16 @@ def test_an_alert_says_whose_account_it_is() -> None:
     scores(log, (0, 9), (1, 2))
     (*_, record) = told(model_of([low()]), log)
     assert record[3]["account"] == {"name": "Acme", "segment": "smb", "plan": "starter"}
+
+
+@pytest.mark.parametrize(("percent", "steps"), [(0, ["ring"]), (50, [])])
+def test_a_next_step_has_role_and_channels_and_may_be_held_out(percent: int, steps: list[str]) -> None:
+    """The role's holder owns it; an account in the holdout (by hash: this one is, at 50 %) has an owner and no steps."""
+    playbook = {"steps": ["ring"], "owner": "lead", "channels": ["call"], "holdout_percent": percent}
+    log = Log()
+    scores(log, (0, 9), (1, 2))
+    model = model_of([low(playbook="call")], playbooks={"call": playbook}, roles={"lead": "eve@x"})
+    record = told(model, log)[0][3]
+    step = record["next_step"]
+    assert (step["owner"], step["channels"], step["steps"]) == ("eve@x", ["call"], steps)
+    assert record.get("holdout", False) is (percent > 0)

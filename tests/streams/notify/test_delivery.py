@@ -123,11 +123,16 @@ async def test_a_new_target_begins_with_the_next_alert(provisioned: Settings) ->
 
 
 async def test_targets_get_what_they_chose(provisioned: Settings) -> None:
-    """Severity and rules decide; the rest is counted as left out and holds nothing up."""
+    """Severity and rules decide, nobody hears of a holdout; the rest is counted as left out and holds nothing up."""
     async with receiving(Receiver()) as receiver:
         place = Slack(receiver.url, allow_private=True)
         target = Target("s", place, minimum_severity="warning", rules=("band-red",), from_beginning=True)
-        alerts = [an_alert(1, severity="info"), an_alert(2, rule="silent"), an_alert(3, severity="warning")]
+        alerts = [
+            an_alert(4, holdout=True),
+            an_alert(1, severity="info"),
+            an_alert(2, rule="silent"),
+            an_alert(3, severity="warning"),
+        ]
         await write_alerts(provisioned, alerts)
         async with notifying(provisioned, target) as standing:
             await standing.has(lambda s: s.behind.get("s") == 0 and s.owed["s"] == 0 and bool(receiver.requests))
