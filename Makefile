@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint type bench leadtime sim faults lock clean
+.PHONY: help setup demo test check lint type bench histories leadtime sim faults lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ bench: setup ## measure throughput on this machine
 
 leadtime: setup ## how early a fading account is noticed, on 20 books that no threshold was set on
 	$(BIN)/python -m streams.bench.leadtime
+
+histories: setup ## backtest and calibrate the presets on the real histories in the folder DATA, as the table of docs/results.md
+	$(BIN)/python -m streams.backtest.histories $(DATA)
 
 sim: setup ## simulate SEEDS more seeds of crashes and other faults (300); results add up over rounds
 	$(BIN)/python -m tests.simulation.rounds --seeds $(or $(SEEDS),300)
