@@ -217,6 +217,7 @@ class Cohorts:
         day = kept.reference.day
         for old in [old for old in self._kept if old <= day - REFERENCE_DAYS]:
             del self._kept[old]
+            self._store.rows.busy_days[old % REFERENCE_DAYS] = NO_VALUE
         self._kept[day] = kept
         self._enter(kept)
 

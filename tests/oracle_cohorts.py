@@ -22,6 +22,7 @@ class References:
         """Take a reference; one of a day that is not newer than the newest changes nothing."""
         if day > max(self.known, default=day - 1):
             self._busy.clear()
+            self.known = {known: found for known, found in self.known.items() if known > day - 192}
             self.known[day] = (day + 2 if clock is None else max(day + 2, day_of(clock) + 1), totals)
 
     def reported(self, signal: Signal, segment: str, day: int, as_of: int) -> float | None:
