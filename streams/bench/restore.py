@@ -49,20 +49,16 @@ async def measure(settings: Settings) -> dict[str, float]:
     inputs = {topic: settings.topic(topic) for topic in INPUT_TOPICS}
     source = Source(kafka(settings), settings.app_id, settings.changelog, inputs)
     began = perf_counter()
-    partitions, records = [], 0
-    for number in range(settings.partitions):
-        partition = new_partition(number, settings, compiled)
-        lease = Lease(number, partition, None, INPUT_TOPICS)
-        await restore(lease, source, Observer(), Failpoints())
-        partitions.append(partition)
-        records += lease.loaded
+    partitions = [new_partition(number, settings, compiled) for number in range(settings.partitions)]
+    leases = [Lease(partition.number, partition, None, INPUT_TOPICS) for partition in partitions]
+    await asyncio.gather(*(restore(lease, source, Observer(), Failpoints()) for lease in leases))
     seconds = perf_counter() - began
     accounts = sum(len(partition.store) for partition in partitions)
     resident = process.memory_info().rss - before
     swept, longest = sweep_a_day(partitions)
     return {
         "accounts": accounts,
-        "records": records,
+        "records": sum(lease.loaded for lease in leases),
         "restore_seconds": seconds,
         "bytes_per_account": resident / accounts,
         "sweep_seconds": swept,

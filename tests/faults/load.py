@@ -14,8 +14,9 @@ from tests.simulation.traffic import DAY_MS, Traffic
 
 ACCOUNTS = 60
 START_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
-EVENTS_PER_DAY = 150
-"""Under a log clock: a round of some thousand events lives through some weeks."""
+EVENTS_PER_DAY = 1_000
+"""Under a log clock: a round of some thousand events lives through some days. Were it months, a topic that is fetched half a
+minute late on a busy machine would be months late, and its good events expired."""
 
 TURN_SECONDS = 0.02
 OVERSIZE_RATIO = 1 / 800

@@ -25,7 +25,7 @@ from tests.invariants import ViolationError
 
 logger = logging.getLogger(__name__)
 
-ROUNDS_PER_STAGE = 5
+ROUNDS_PER_STAGE = 6
 """The recount reads a stage's whole history after every round: fresh topics keep it short."""
 
 ATTEMPTS = 5

@@ -42,7 +42,7 @@ START_SECONDS = 240.0
 LEVEL_SECONDS = 180.0
 """After the last fault, by when everything must be consumed, committed and in Redis."""
 
-QUIET_RATE, BUSY_RATE = 60.0, 600.0
+QUIET_RATE, BUSY_RATE = 20.0, 400.0
 """Events per second: between faults, and while one lands, so that at any instant something is not committed."""
 
 OWN_CONFIG = {
