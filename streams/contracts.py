@@ -1,4 +1,4 @@
-"""The contract of the input topics as an AsyncAPI 3 document, generated from the types that decode them.
+"""The contract of the input topics and of `alerts` as an AsyncAPI 3 document, generated from types.
 
 `python -m streams.contracts` prints the document; `deploy/asyncapi.json` is its output, and a test keeps it current.
 
@@ -17,13 +17,18 @@ from state.cloudevents import FIELD_OF_HEADER
 from state.decode import DEPTH_LIMIT, SIZE_LIMIT
 from state.events import EVENT_TYPES, KNOWN_EVENTS, Moment, Money
 from state.rejections import RejectionCode
+from streams.alert_contract import HEADERS as ALERT_HEADERS
+from streams.alert_contract import Alert
 
-CONTRACT_VERSION: Final = "1.0.0"
+CONTRACT_VERSION: Final = "1.1.0"
 """Rises with the contract, not with the program: minor = a field was added, major = a producer must change."""
 
 _SCHEMAS: Final = "#/components/schemas/"
 _OWN_TOPICS: Final = ("ticks",)
 """Input topics that Bellwether writes itself: not for producers."""
+
+_WRITTEN: Final = {"alerts": "Alert", "dead-letters": "DeadLetter"}
+"""Topics for others to read, and what stands in them."""
 
 _DESCRIPTION: Final = f"""Events that Bellwether scores accounts by. The key of every record is the account id, \
 partitioned by murmur2 as Kafka's clients do by default. A value is one JSON object in UTF-8, at most \
@@ -34,10 +39,10 @@ ten-thousandths, half to even. What breaks the contract goes to the topic dead-l
 
 
 def json_schemas() -> dict[str, Any]:
-    """Return type name → JSON Schema (2020-12) of every input event and what it is made of."""
+    """Return type name → JSON Schema (2020-12) of every input event, of alerts, and what they are made of."""
     topics = [topic for topic in EVENT_TYPES if topic not in _OWN_TOPICS]
     _, schemas = msgspec.json.schema_components(
-        [EVENT_TYPES[topic] for topic in topics], schema_hook=_schema_of, ref_template=_SCHEMAS + "{name}"
+        [*(EVENT_TYPES[topic] for topic in topics), Alert], schema_hook=_schema_of, ref_template=_SCHEMAS + "{name}"
     )
     for schema in schemas.values():
         schema["description"] = inspect.cleandoc(schema["description"])
@@ -47,19 +52,22 @@ def json_schemas() -> dict[str, Any]:
 
 
 def asyncapi_document() -> dict[str, Any]:
-    """Return the AsyncAPI document: a channel, an operation and a message per input topic, and the dead letters."""
+    """Return the AsyncAPI document: a channel, an operation and a message per input topic, alerts and dead letters."""
     topics = {topic: kind.__name__ for topic, kind in EVENT_TYPES.items() if topic not in _OWN_TOPICS}
     messages = {name: _message(topic, name) for topic, name in topics.items()}
     return {
         "asyncapi": "3.0.0",
-        "info": {"title": "Bellwether input events", "version": CONTRACT_VERSION, "description": _DESCRIPTION},
+        "info": {"title": "Bellwether: events and alerts", "version": CONTRACT_VERSION, "description": _DESCRIPTION},
         "defaultContentType": "application/json",
-        "channels": {topic: _channel(topic, name) for topic, name in (topics | {"dead-letters": "DeadLetter"}).items()},
+        "channels": {topic: _channel(topic, name) for topic, name in (topics | _WRITTEN).items()},
         "operations": {
             **{f"read-{topic}": _operation("receive", topic, name) for topic, name in topics.items()},
-            "write-dead-letters": _operation("send", "dead-letters", "DeadLetter"),
+            **{f"write-{topic}": _operation("send", topic, name) for topic, name in _WRITTEN.items()},
         },
-        "components": {"messages": messages | {"DeadLetter": _dead_letter()}, "schemas": json_schemas()},
+        "components": {
+            "messages": messages | {"Alert": _alert(), "DeadLetter": _dead_letter()},
+            "schemas": json_schemas(),
+        },
     }
 
 
@@ -99,6 +107,18 @@ def _message(topic: str, name: str) -> dict[str, Any]:
         "contentType": "application/json",
         "headers": {"type": "object", "properties": headers},
         "payload": {"$ref": _SCHEMAS + name},
+        "bindings": {"kafka": {"key": {"type": "string", "description": "The account id."}}},
+    }
+
+
+def _alert() -> dict[str, Any]:
+    headers = {name: {"type": "string", "description": text} for name, text in ALERT_HEADERS.items()}
+    return {
+        "name": "Alert",
+        "summary": (Alert.__doc__ or "").split("\n", 1)[0],
+        "contentType": "application/json",
+        "headers": {"type": "object", "properties": headers, "required": list(headers)},
+        "payload": {"$ref": _SCHEMAS + "Alert"},
         "bindings": {"kafka": {"key": {"type": "string", "description": "The account id."}}},
     }
 

@@ -147,13 +147,20 @@ TRIES = _counter(
     "result",
 )
 TRY = _histogram("delivery_duration_seconds", "Time of one try, whatever came of it.", LATENCY_SECONDS)
-LEFT_OUT = _counter("deliveries_left_out_total", "Alerts that a target's own choice leaves out.", "target")
+LEFT_OUT = _counter(
+    "deliveries_left_out_total",
+    "Alerts that a target does not get: by its own choice, or because of what the desk decided.",
+    "target",
+)
 UNDELIVERED = _counter("undelivered_total", "Alerts given up for a target; each is a dead letter.", "target")
 OWED = _gauge("deliveries_owed", "Deliveries begun or to be tried again.", "target")
 DELIVERY_LAG = _gauge("delivery_lag_records", "Alert records that a target has not come to yet.", "target")
 TARGET_UP = _gauge("target_up", "0 once a target answered 410 Gone and gets nothing any more.", "target")
+NOTICES = _counter(
+    "notices_total", "Alerts by what the desk decided of them: now, held, digest, portfolio, told.", "fate"
+)
 
-NOTIFIER_METRICS: Final = (TRIES, TRY, LEFT_OUT, UNDELIVERED, OWED, DELIVERY_LAG, TARGET_UP)
+NOTIFIER_METRICS: Final = (NOTICES, TRIES, TRY, LEFT_OUT, UNDELIVERED, OWED, DELIVERY_LAG, TARGET_UP)
 """A notifier's."""
 
 

@@ -30,6 +30,7 @@ DIGEST: Final = "digest"
 PORTFOLIO: Final = "portfolio"
 TOLD: Final = "told"
 """In a digest that has gone out."""
+FATES: Final = (NOW, HELD, DIGEST, PORTFOLIO, TOLD)
 DIGEST_LINES: Final = 50
 QUIET_SHARE: Final = 0.5
 """A fall is over once less than this part of the guard's share moved within its time."""

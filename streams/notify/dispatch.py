@@ -24,6 +24,7 @@ from streams.access import kafka
 from streams.halt import Refusal
 from streams.notify.desk import Desk, Entry
 from streams.notify.load import Load
+from streams.notify.observer import DeliveryObserver
 from streams.notify.records import alert_of
 from streams.reading import committed, read_all
 from streams.settings import Settings
@@ -91,7 +92,7 @@ class _Leading(ConsumerRebalanceListener):
             self.won.set()
 
 
-async def dispatch_forever(settings: Settings, load: Load) -> None:
+async def dispatch_forever(settings: Settings, load: Load, observer: DeliveryObserver) -> None:
     """Run the desk whenever this process is the one to, until cancelled; no failure ends it.
 
     Parameters
@@ -100,10 +101,12 @@ async def dispatch_forever(settings: Settings, load: Load) -> None:
         Of this process.
     load
         What is bearable.
+    observer
+        Told what is decided.
     """
     while True:
         try:
-            await _take_turns(settings, load)
+            await _take_turns(settings, load, observer)
         except (KafkaError, OSError, Refusal) as error:
             logger.warning("desk: Kafka: %r; trying again", error)
         except Exception:
@@ -112,7 +115,7 @@ async def dispatch_forever(settings: Settings, load: Load) -> None:
         await asyncio.sleep(WAIT_SECONDS)
 
 
-async def _take_turns(settings: Settings, load: Load) -> None:
+async def _take_turns(settings: Settings, load: Load, observer: DeliveryObserver) -> None:
     """Wait for the desk's partition, run the desk while it is ours; raise what goes wrong."""
     leading = _Leading()
     member = AIOKafkaConsumer(**kafka(settings), group_id=f"{settings.app_id}-desk", enable_auto_commit=False)
@@ -122,7 +125,7 @@ async def _take_turns(settings: Settings, load: Load) -> None:
         while True:
             await _poll_until(leading.won, member)
             lost = asyncio.create_task(_poll_until(leading.lost, member))
-            work = asyncio.create_task(_lead(settings, load))
+            work = asyncio.create_task(_lead(settings, load, observer))
             try:
                 await asyncio.wait({work, lost}, return_when=asyncio.FIRST_COMPLETED)
                 if work.done():
@@ -141,11 +144,16 @@ async def _poll_until(event: asyncio.Event, member: AIOKafkaConsumer) -> None:
         await member.getmany(timeout_ms=POLL_MS)
 
 
-async def _lead(settings: Settings, load: Load) -> None:
+async def _lead(settings: Settings, load: Load, observer: DeliveryObserver) -> None:
     """Run the desk until cancelled."""
     producer = AIOKafkaProducer(**kafka(settings), transactional_id=f"{settings.app_id}-desk")
     await producer.start()  # fences whoever ran the desk before, and ends what it had begun
-    consumer = AIOKafkaConsumer(**kafka(settings), isolation_level="read_committed", enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        **kafka(settings),
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",  # what retention took while no desk ran is gone, the rest is not
+    )
     try:
         groups, positions = await _known_groups(settings)
         desk = Desk(load, groups.size, await _memory(settings))
@@ -171,6 +179,8 @@ async def _lead(settings: Settings, load: Load) -> None:
                 notices += [notice for alert in alerts for notice in desk.take(alert, _now_ms())]
             notices += desk.due(_now_ms())
             await writing.write(notices, desk.take_changes(), offsets)
+            for notice in notices:
+                observer.decided(notice["delivery"]["fate"])
     finally:
         await consumer.stop()
         await producer.stop()

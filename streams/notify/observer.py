@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry
 
 from streams import metrics as m
+from streams.notify.desk import FATES
 from streams.notify.sending import Verdict
 
 
@@ -19,6 +20,9 @@ class DeliveryObserver:
 
     def gave_up(self, target: str) -> None:
         """Take note that a delivery became a dead letter."""
+
+    def decided(self, fate: str) -> None:
+        """Take note of what the desk decided of an alert, and committed."""
 
     def stands(self, target: str, waiting: int, behind: int, *, is_up: bool) -> None:
         """Take note of how many deliveries are owed, how many records are not read yet, and whether the place is there."""
@@ -43,6 +47,7 @@ class DeliveryMeasuring(DeliveryObserver):
         names = [{"target": name} for name in targets]
         verdicts = [{"target": each["target"], "result": verdict.value} for each in names for verdict in Verdict]
         self._metrics.prepare(m.TRIES, verdicts)
+        self._metrics.prepare(m.NOTICES, ({"fate": fate} for fate in FATES))
         for metric in (m.LEFT_OUT, m.UNDELIVERED, m.OWED, m.DELIVERY_LAG, m.TARGET_UP):
             self._metrics.prepare(metric, names)
 
@@ -56,6 +61,9 @@ class DeliveryMeasuring(DeliveryObserver):
 
     def gave_up(self, target: str) -> None:  # noqa: D102
         self._metrics.add(m.UNDELIVERED, target=target)
+
+    def decided(self, fate: str) -> None:  # noqa: D102
+        self._metrics.add(m.NOTICES, fate=fate)
 
     def stands(self, target: str, waiting: int, behind: int, *, is_up: bool) -> None:  # noqa: D102
         self._metrics.set(m.OWED, waiting, target=target)

@@ -55,7 +55,7 @@ async def notify(
     source = ALERTS if load is None else NOTICES
     async with asyncio.TaskGroup() as group:
         if load is not None:
-            group.create_task(dispatch_forever(settings, load))
+            group.create_task(dispatch_forever(settings, load, observer))
         for target in targets:
             is_enabling = target.name in enabled
             group.create_task(deliver_forever(settings, target, observer, source, is_enabling=is_enabling))

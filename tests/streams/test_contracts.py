@@ -16,7 +16,7 @@ from streams.contracts import asyncapi_document, document_text
 
 DOCUMENT = asyncapi_document()
 SCHEMAS = DOCUMENT["components"]["schemas"]
-TOPICS = [topic for topic in DOCUMENT["channels"] if topic != "dead-letters"]
+TOPICS = [topic for topic in DOCUMENT["channels"] if topic not in ("alerts", "dead-letters")]
 TYPES = {"string": str, "integer": int, "number": int | float, "object": dict, "array": list, "null": type(None)}
 
 

@@ -141,10 +141,15 @@ class Standing(DeliveryObserver):
         self.behind: dict[str, int] = {}
         self.up: dict[str, bool] = {}
         self.given_up: list[str] = []
+        self.fates: list[str] = []
 
     def stands(self, target: str, waiting: int, behind: int, *, is_up: bool) -> None:
         """Remember the latest."""
         self.owed[target], self.behind[target], self.up[target] = waiting, behind, is_up
+
+    def decided(self, fate: str) -> None:
+        """Count."""
+        self.fates.append(fate)
 
     def gave_up(self, target: str) -> None:
         """Count."""
