@@ -52,6 +52,7 @@ def alert_lines(alert: dict[str, Any]) -> Text:
     if slope:
         text.append(f" ({points(slope)} a day)")
     text.append(f"  {alert['alert_id'][:SHORT_ID]}", "dim")
+    text.append("".join(f"  {said}" for said in marks(alert)), "magenta")
     if state == "resolved":
         text.append(f"  {alert.get('resolution', '')}", "dim")
         return text
@@ -59,6 +60,19 @@ def alert_lines(alert: dict[str, Any]) -> Text:
     if alert.get("next_step"):
         text.append(_step_line(alert["next_step"]))
     return text
+
+
+def marks(alert: dict[str, Any]) -> list[str]:
+    """Return what is special about a record, in words.
+
+    Examples
+    --------
+    >>> marks({"escalated_from": "warning", "repeated": True}), marks({})
+    (['was warning', 'still'], [])
+    """
+    said = [f"was {alert['escalated_from']}"] if alert.get("escalated_from") else []
+    words = {"flapping": "flapping", "repeated": "still", "holdout": "held out"}
+    return said + [word for name, word in words.items() if alert.get(name)]
 
 
 def account_lines(account: str, snapshot: dict[str, Any], alerts: Sequence[dict[str, Any]]) -> Text:

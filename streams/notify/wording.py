@@ -15,9 +15,13 @@ def headline(alert: dict[str, Any]) -> str:
     """
     if alert.get("kind"):  # a summary of many speaks for itself
         return f"{alert['account_id']}: {alert['title']}" + (" — over" if alert["state"] == "resolved" else "")
+    verb = VERBS.get(alert["state"], alert["state"])
+    if alert["state"] == "firing":
+        verb = "is still firing" if alert.get("repeated") else "flaps" if alert.get("flapping") else verb
+        verb = f"grew from {alert['escalated_from']} to {alert['severity']}" if alert.get("escalated_from") else verb
     moved = alert["from_band"] != alert["to_band"]
     bands = f"{alert['from_band']} → {alert['to_band']}" if moved else alert["to_band"]
-    return f"{alert['account_id']}: {alert.get('title') or alert['rule']} {VERBS.get(alert['state'], alert['state'])} ({bands})"
+    return f"{alert['account_id']}: {alert.get('title') or alert['rule']} {verb} ({bands})"
 
 
 def details(alert: dict[str, Any]) -> list[str]:

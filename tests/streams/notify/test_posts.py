@@ -11,6 +11,7 @@ from standardwebhooks import WebhookVerificationError
 from streams.notify.mail import mail_of
 from streams.notify.posts import alertmanager_alert, pagerduty_event, post_of, slack_text
 from streams.notify.targets import Mail, PagerDuty, Slack, Webhook
+from streams.notify.wording import headline
 from tests.streams.notify.receivers import OLD_SECRET, SECRET, an_alert
 
 MAIL = Mail("h", 25, "bw@example.com", ("ops@example.com",), True, "none", "", "")
@@ -43,6 +44,22 @@ def test_slack_text_says_what_to_do_and_calls_nobody() -> None:
     ]
     post = post_of(Slack("https://x/", allow_private=False), an_alert(), 0)
     assert orjson.loads(post.body) == {"text": slack_text(an_alert())}
+
+
+@pytest.mark.parametrize(
+    ("marks", "said"),
+    [
+        ({}, "acme-1: in the red is firing (yellow → red)"),
+        ({"repeated": True}, "acme-1: in the red is still firing (yellow → red)"),
+        ({"flapping": True}, "acme-1: in the red flaps (yellow → red)"),
+        ({"escalated_from": "warning"}, "acme-1: in the red grew from warning to critical (yellow → red)"),
+        ({"escalated_from": "warning", "state": "resolved"}, "acme-1: in the red is resolved (yellow → red)"),
+        ({"kind": "digest", "title": "5 more alerts of today"}, "acme-1: 5 more alerts of today"),
+    ],
+)
+def test_the_headline_says_what_is_special(marks: dict, said: str) -> None:
+    """Repeated, flapping and graver alerts are told apart from new ones."""
+    assert headline(an_alert(**marks)) == said
 
 
 @pytest.mark.parametrize(
