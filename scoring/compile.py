@@ -39,6 +39,8 @@ _KIND_OF_FIXED = {
     "acceleration": p.VARIABLE_ACCELERATION,
     "days_in_band": p.VARIABLE_DAYS_IN_BAND,
     "value_at_risk": p.VARIABLE_VALUE_AT_RISK,
+    "expected_value": p.VARIABLE_EXPECTED_VALUE,
+    "divergence": p.VARIABLE_DIVERGENCE,
 } | {f"change_{days}": p.VARIABLE_CHANGE for days in CHANGE_DAYS}
 
 
@@ -122,13 +124,28 @@ def compile_model(model: Model) -> Compiled:
         term_start=term_start,
         decay_power=powers,
         decay_total=totals,
-        constants=np.array(
-            [model.baseline, model.minimum_coverage, sum(entry.weight for entry in model.inputs), model.horizon_ms],
-            np.float64,
-        ),
+        constants=_constants(model),
         offsets=np.zeros(4, np.int64),
     )
     return Compiled(model, plan, vocabulary, rules, values)
+
+
+def _constants(model: Model) -> np.ndarray:
+    value = model.value
+    return np.array(
+        [
+            model.baseline,
+            model.minimum_coverage,
+            sum(entry.weight for entry in model.inputs),
+            model.horizon_ms,
+            value.margin,
+            value.expected_uplift,
+            value.engagement_cost,
+            value.risky_from,
+            value.expanding_from,
+        ],
+        np.float64,
+    )
 
 
 def _or_nan(number: float | None) -> float:

@@ -12,6 +12,7 @@ their order.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from scoring.economics import Economics
 from scoring.expressions import Expression
 
 DAY_MS = 86_400_000
@@ -361,25 +362,6 @@ class Propensity:
 
     intercept: float
     terms: tuple[Term, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Economics:
-    """Figures for expected value where the account names none of its own.
-
-    Parameters
-    ----------
-    expected_uplift
-        ≥ 0, extra revenue of an expansion as a share of the account's yearly revenue.
-    engagement_cost
-        ≥ 0, cost of working one account for one horizon, in the account's currency.
-    margin
-        0..1, share of revenue that is kept.
-    """
-
-    expected_uplift: float
-    engagement_cost: float
-    margin: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from scoring.doubts import doubts_of
 from scoring.durations import UNITS_MS, format_duration, parse_duration
+from scoring.economics import Economics
 from scoring.faults import Fault, ModelError
 from scoring.fingerprint import model_fingerprint
-from scoring.model import TOPICS, Economics, Input, Model, Propensity, Signal, Term, TermKind, ValueKind
+from scoring.model import TOPICS, Input, Model, Propensity, Signal, Term, TermKind, ValueKind
 from scoring.reading import DASHED, Table, is_number, shown
 from scoring.reading_inputs import read_inputs, read_signals
 from scoring.reading_rules import (
@@ -109,7 +110,7 @@ def _head(root: Table) -> Model:
         playbooks=(),
         risk=nothing,
         expansion=nothing,
-        value=Economics(0.0, 0.0, 0.0),
+        value=Economics(0.0, 0.0, 0.0, 0.0, 0.0),
         hidden=(),
         variables=(),
         baseline=0.0,
@@ -136,6 +137,8 @@ def _economics(table: Table) -> Economics:
         expected_uplift=table.number("expected_uplift", 0.2, 0.0, 10.0),
         engagement_cost=table.number("engagement_cost", 0.0, 0.0, 1e12),
         margin=table.number("margin", 1.0, 0.0, 1.0),
+        risky_from=table.number("risky_from", 0.2, 0.0, 1.0),
+        expanding_from=table.number("expanding_from", 0.15, 0.0, 1.0),
     )
     table.finish()
     return value

@@ -190,6 +190,8 @@ def _value() -> Schema:
         "expected_uplift": _number(0, 10, "extra revenue of an expansion, as a share of the yearly revenue"),
         "engagement_cost": _number(0, 1e12, "cost of working one account for one horizon"),
         "margin": _number(0, 1, "share of revenue that is kept"),
+        "risky_from": _number(0, 1, "risk from which an account is one to rescue, or to protect"),
+        "expanding_from": _number(0, 1, "expansion from which an account is one to grow, or to protect"),
     }
     return _table(keys)
 

@@ -35,6 +35,8 @@ FIXED = (
     "strategic_fit",  # 0..1
     "seat_use",  # distinct users in 30 days / seats
     "value_at_risk",  # money, account currency
+    "expected_value",  # money, account currency: what working the account for one horizon may bring
+    "divergence",  # a person's own score - the computed one, points; unknown while nobody has stated one
 )
 
 CHANGE_DAYS = (7, 14, 30, 60, 90)
@@ -49,7 +51,17 @@ CATEGORIES = {
 
 _SHORT = {name.removeprefix("relationship."): name for name in CATEGORIES}
 _DERIVED_FROM_HEALTH = frozenset(
-    ("health", "risk", "expansion", "slope", "acceleration", "days_in_band", "value_at_risk"),
+    (
+        "health",
+        "risk",
+        "expansion",
+        "slope",
+        "acceleration",
+        "days_in_band",
+        "value_at_risk",
+        "expected_value",
+        "divergence",
+    ),
 ) | {f"change_{days}" for days in CHANGE_DAYS}
 _ADVICE = "see the table of variables in scoring/variables.py or `bellwether model show --variables`"
 

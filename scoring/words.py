@@ -85,6 +85,7 @@ def _lines(model: Model) -> Iterator[str]:
     yield ""
     yield from _propensity("Risk", model.risk)
     yield from _propensity("Expansion", model.expansion)
+    yield f"Value: {_value(model)}"
     yield ""
     yield "Playbooks"
     for playbook in model.playbooks:
@@ -168,6 +169,15 @@ def _conduct(conduct: Conduct) -> str:
 def _propensity(name: str, propensity: Propensity) -> Iterator[str]:
     terms = "".join(f" {'-' if t.coefficient < 0 else '+'} {abs(t.coefficient):g} * {t.text}" for t in propensity.terms)
     yield f"{name}: log-odds = {propensity.intercept:g}{terms}"
+
+
+def _value(model: Model) -> str:
+    value = model.value
+    return (
+        f"{value.margin:.0%} of revenue is kept, an expansion adds {value.expected_uplift:.0%}, working an account costs "
+        f"{value.engagement_cost:g}; to rescue from risk {value.risky_from:.0%}, to grow from expansion "
+        f"{value.expanding_from:.0%}, to protect from both"
+    )
 
 
 def _playbook(playbook: Playbook) -> Iterator[str]:

@@ -54,6 +54,8 @@ class _Snapshot(msgspec.Struct):
     expansion: float | None = None
     value: float | None = None
     value_at_risk: float | None = None
+    expected_value: float | None = None
+    quadrant: str | None = None
     coverage: float | None = None
     slope_per_day: float | None = None
     sequence: int | None = None

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scoring import plan as p
 from scoring.arrays import Ints
 from scoring.curves import interpolate
+from scoring.economics import expected_value
 from scoring.jit import entry, part
 from scoring.plan import Plan
 from scoring.propensity import logistic
@@ -30,6 +31,8 @@ from state.layout import (
     CONTACTS,
     DAY,
     DAY_MS,
+    ENGAGEMENT_COST,
+    EXPECTED_UPLIFT,
     MANUAL_HEALTH,
     MANUAL_UNTIL,
     MICRO,
@@ -70,6 +73,19 @@ def close_health(plan: Plan, rows: Rows, row: int, day: int) -> float:
 
 
 @part
+def account_value(plan: Plan, rows: Rows, row: int, risk: float, expansion: float) -> float:
+    """Return what working an account for one horizon may bring, by its own figures where it states any; NaN without."""
+    if rows.ints[row, ARR] == NO_VALUE:
+        return math.nan
+    yearly = rows.ints[row, ARR] / AMOUNT_UNIT
+    uplift = rows.ints[row, EXPECTED_UPLIFT]
+    cost = rows.ints[row, ENGAGEMENT_COST]
+    extra = yearly * plan.constants[p.EXPECTED_UPLIFT] if uplift == NO_VALUE else uplift / AMOUNT_UNIT
+    spent = plan.constants[p.ENGAGEMENT_COST] if cost == NO_VALUE else cost / AMOUNT_UNIT
+    return expected_value(risk, expansion, yearly, extra, plan.constants[p.MARGIN], spent)
+
+
+@part
 def fill_variable(
     plan: Plan, rows: Rows, work: Work, row: int, which: int, at_ms: int, health: float, risk: float, expansion: float
 ) -> float:
@@ -100,6 +116,11 @@ def fill_variable(
         return 1.0 if rows.ints[row, BAND] == target else 0.0
     if kind == p.VARIABLE_DAYS_IN_BAND:
         return (at_ms - rows.ints[row, BAND_SINCE]) / DAY_MS if rows.ints[row, BAND] >= 0 else math.nan
+    if kind == p.VARIABLE_DIVERGENCE:
+        is_stated = rows.ints[row, MANUAL_HEALTH] != NO_VALUE and at_ms < rows.ints[row, MANUAL_UNTIL]
+        return work.contributions[work.contributions.size - 1] if is_stated else math.nan
+    if kind == p.VARIABLE_EXPECTED_VALUE:
+        return account_value(plan, rows, row, risk, expansion)
     if kind == p.VARIABLE_VALUE_AT_RISK:
         yearly = rows.ints[row, ARR]
         return math.nan if yearly == NO_VALUE else risk * yearly / AMOUNT_UNIT

@@ -10,8 +10,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from scoring import plan as p
 from scoring.arrays import Floats, Ints
 from scoring.compile import Compiled
+from scoring.economics import GROW, MAINTAIN, PROTECT, RESCUE, quadrant
 from scoring.jit import entry, handle, part
 from scoring.pen import Bytes, put_number, put_text, put_time, put_units, put_whole, units_of
 from scoring.plan import Plan
@@ -31,7 +33,7 @@ from state.layout import (
     ROW_TOPICS,
 )
 from state.rows import Rows
-from state.score import score_at
+from state.score import account_value, score_at
 from state.work import (
     MOVE_AT,
     MOVE_BEFORE_DAYS,
@@ -130,6 +132,19 @@ def put_why(
 
 
 @part
+def put_quadrant(plan: Plan, buffer: Bytes, place: int, risk: float, expansion: float) -> int:
+    """Write which quadrant of risk and expansion an account lies in; nothing without a score."""
+    which = quadrant(risk, expansion, plan.constants[p.RISKY_FROM], plan.constants[p.EXPANDING_FROM])
+    if which == MAINTAIN:
+        return put_text(buffer, place, b',"quadrant":"maintain"')
+    if which == RESCUE:
+        return put_text(buffer, place, b',"quadrant":"rescue"')
+    if which == GROW:
+        return put_text(buffer, place, b',"quadrant":"grow"')
+    return put_text(buffer, place, b',"quadrant":"protect"') if which == PROTECT else place
+
+
+@part
 def put_snapshot(
     plan: Plan, rows: Rows, work: Work, words: Words, row: int, at_ms: int, sequence: int, buffer: Bytes, place: int
 ) -> int:
@@ -149,6 +164,10 @@ def put_snapshot(
         if not math.isnan(risk):
             place = put_text(buffer, place, b',"value_at_risk":')
             place = put_units(buffer, place, units_of(risk * yearly / AMOUNT_UNIT, 1e2), 2)
+            worth = account_value(plan, rows, row, risk, work.score[PICTURE_EXPANSION])
+            place = put_text(buffer, place, b',"expected_value":')
+            place = put_units(buffer, place, units_of(worth, 1e2), 2)
+    place = put_quadrant(plan, buffer, place, work.score[PICTURE_RISK], work.score[PICTURE_EXPANSION])
     if rows.ints[row, RENEWAL_AT] != NO_VALUE:
         place = put_time(buffer, put_text(buffer, place, b',"renewal_at":"'), rows.ints[row, RENEWAL_AT])
         place = put_text(buffer, place, b'"')

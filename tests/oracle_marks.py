@@ -15,6 +15,7 @@ HOUR, DAY = 3_600_000, 86_400_000
 NAN = math.nan
 UNITS = {"quantity": 1_000, "amount": 10_000, "score": 1_000, "mrr": 10_000}
 KEPT_DAYS = 91
+MONEY = {"expected_uplift": "expected_uplift", "engagement_cost": "engagement_cost"}
 NOT_STATED = -(2**63)
 
 
@@ -208,7 +209,7 @@ def leave_item_mark(signal: Signal, account: Account, chunk: Chunk, at: int) -> 
 def set_attributes(account: Account, event: Any) -> None:  # noqa: C901 - one line per attribute
     """Take over what an account event states."""
     fields = {"arr": "arr", "seats": "seats", "contract_start_ms": "contract_start", "renewal_at_ms": "renewal_at"}
-    for source, name in {**fields, "contacts": "contacts", "strategic_fit": "strategic_fit"}.items():
+    for source, name in {**fields, "contacts": "contacts", "strategic_fit": "strategic_fit", **MONEY}.items():
         value = getattr(event, source)
         if value is None:
             account.attributes.pop(name, None)

@@ -268,6 +268,16 @@ class Reader:
                 return zero_if_unknown(self.attribute("strategic_fit") - 0.5)
         return (min(known["contacts"], 5) - 2.0) / 3.0 if "contacts" in known else 0.0
 
+    def worth(self, score: Score) -> float:
+        """Return what working the account for one horizon may bring, NaN without a yearly revenue."""
+        known, value = self.account.attributes, self.model.value
+        if "arr" not in known:
+            return NAN
+        yearly = known["arr"] / 10_000
+        extra = known["expected_uplift"] / 10_000 if "expected_uplift" in known else yearly * value.expected_uplift
+        cost = known["engagement_cost"] / 10_000 if "engagement_cost" in known else value.engagement_cost
+        return (1.0 - score.risk) * yearly * value.margin + score.expansion * extra * value.margin - cost
+
     # ---- conditions
 
     def holds(self, program: Sequence[tuple[int, float]], score: Score) -> bool:
@@ -276,7 +286,7 @@ class Reader:
         variables = {number: self.variable(number, score) for number in numbers}
         return evaluate(program, variables) > 0  # type: ignore[arg-type]  # read by number only
 
-    def variable(self, number: int, score: Score) -> float:  # noqa: C901, PLR0911 - one line per kind of variable
+    def variable(self, number: int, score: Score) -> float:  # noqa: C901, PLR0911, PLR0912 - one line per kind of variable
         """Return one variable of the rules."""
         account = self.account
         kind, what = named(self.model, number)
@@ -301,6 +311,11 @@ class Reader:
                 return NAN if account.band is None else self.days_since(account.band_since)
             case "change":
                 return score.health - account.close_health(self.model, self.day - what)
+            case "divergence":
+                stated = account.manual is not None and (account.manual[1] is None or self.at < account.manual[1])
+                return score.contributions[-1] if stated else NAN
+            case "expected_value":
+                return self.worth(score)
             case "value_at_risk":
                 return score.risk * account.attributes["arr"] / 10_000 if "arr" in account.attributes else NAN
         return self.attribute(kind)

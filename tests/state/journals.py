@@ -206,6 +206,8 @@ class Traffic:
         random = self.random
         fields: dict[str, Any] = {
             "arr": random.choice((None, 1200, "99.5")),
+            "expected_uplift": random.choice((None, 300)),
+            "engagement_cost": random.choice((None, "12.25")),
             "seats": random.choice((None, 1, 5)),
             "contract_start": random.choice((None, rfc3339(self.now - 100 * DAY))),
             "renewal_at": rfc3339(self.now + random.randrange(-3, 200) * DAY),

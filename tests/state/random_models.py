@@ -99,6 +99,8 @@ HEALTH_CONDITIONS = (
     "risk > 0.3",
     "expansion > 0.2 and value_at_risk > 100",
     "health / risk > 400",
+    "expected_value < 600",
+    "divergence > 10 or divergence < -20",
     "not health >= 50 or health - 3 > 90",
 )
 DURATIONS = ("0h", "0h", "90m", "5h", "26h", "4d")

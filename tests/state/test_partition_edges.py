@@ -3,8 +3,11 @@
 import json
 from typing import Any
 
+import pytest
+
 from scoring.model import Model
 from scoring.parse import parse
+from scoring.presets import load_model
 from state.moments import rfc3339
 from tests.oracle import alert_id
 from tests.state.journals import DAY, HOUR, START, Log
@@ -352,3 +355,21 @@ def test_forgotten_item_does_not_come_back_open_with_an_older_record():
     again = restored(model, flushes)
     assert seen(again) == seen(partition)
     assert again.row_bytes("a") == partition.row_bytes("a")
+
+
+def test_snapshot_tells_what_the_account_is_worth_and_asks_for():
+    """Expected value by the account's own figures where it states any, else the model's; its quadrant; a person's view apart."""
+    model = load_model("saas-renewal")
+    log = Log()
+    log.event("accounts", "a", START, arr=10_000, expected_uplift=3_000, engagement_cost=250)
+    for day in range(40):
+        log.event("usage", "a", START + day * DAY, id=str(day), user_id="u")
+    log.tick(START + 40 * DAY)
+    flush = feed(partition_for(model), log.journal).take_flush()
+    told = json.loads(next(message.value for message in flush.scores if message.value))
+    kept = (1 - told["risk"]) * 10_000 * model.value.margin
+    worth = kept + told["expansion"] * 3_000 * model.value.margin - 250
+    assert told["expected_value"] == pytest.approx(worth, abs=0.05)
+    is_risky, is_growing = told["risk"] >= model.value.risky_from, told["expansion"] >= model.value.expanding_from
+    quadrants = {(0, 0): "maintain", (1, 0): "rescue", (0, 1): "grow", (1, 1): "protect"}
+    assert told["quadrant"] == quadrants[is_risky, is_growing]
