@@ -87,8 +87,10 @@ def test_words_of_a_small_model():
         "",
         "Risk: log-odds = -3 - 6 * health - 1 * slope",
         "Expansion: log-odds = -2.5 + 3 * health",
-        "Value: 100% of revenue is kept, an expansion adds 20%, working an account costs 0; to rescue from risk 20%, "
-        "to grow from expansion 15%, to protect from both",
+        (
+            "Value: 100% of revenue is kept, an expansion adds 20%, working an account costs 0; to rescue from risk 20%, "
+            "to grow from expansion 15%, to protect from both"
+        ),
         "",
         "Playbooks",
         "  rescue (account_owner, within 7d)",
