@@ -14,12 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.arrays import Floats, Ints
+from scoring.backtest.ranking import auc, rank
 from scoring.fitting.logistic import Belief, Fitted, fit, log_loss
 
 CUTS = 3
 GROUPS = 5
 PENALTIES = (np.inf, 300.0, 100.0, 30.0, 10.0, 3.0)
 """From "only the base rate" to nearly free."""
+
+RANKING_SLACK = 0.005
+"""Fall of the AUC that is taken for noise."""
 
 Mask = NDArray[np.bool_]
 
@@ -92,7 +96,10 @@ def folds(evidence: Evidence) -> Iterator[tuple[Mask, Mask]]:
 
 
 def choose(evidence: Evidence, belief: Belief) -> Choice:
-    """Return the penalty with the least loss on the folds; the strongest of those that are as good."""
+    """Return the penalty with the least loss on the folds, among those that rank no worse than the belief.
+
+    With few outcomes a fit can state better probabilities and yet put the accounts in a worse order; people call in order.
+    """
     said: dict[float, list[Floats]] = {penalty: [] for penalty in PENALTIES}
     believed: list[Floats] = []
     rows: list[Ints] = []
@@ -109,9 +116,13 @@ def choose(evidence: Evidence, belief: Belief) -> Choice:
         return Choice(PENALTIES[0], {}, np.empty(0, np.int64), np.empty(0), np.empty(0))
     chosen = np.concatenate(rows)
     happened = evidence.happened[chosen]
-    losses = {penalty: log_loss(np.concatenate(each), happened) for penalty, each in said.items()}
-    best = min(PENALTIES, key=lambda penalty: losses[penalty])
-    return Choice(best, losses, chosen, np.concatenate(believed), np.concatenate(said[best]))
+    foretold = {penalty: np.concatenate(each) for penalty, each in said.items()}
+    losses = {penalty: log_loss(each, happened) for penalty, each in foretold.items()}
+    ones = np.ones(happened.size)
+    least = (auc(rank(np.concatenate(believed)), happened, ones) or 0.0) - RANKING_SLACK
+    ranking = [penalty for penalty in PENALTIES if (auc(rank(foretold[penalty]), happened, ones) or 0.0) >= least]
+    best = min(ranking or PENALTIES[:1], key=lambda penalty: losses[penalty])
+    return Choice(best, losses, chosen, np.concatenate(believed), foretold[best])
 
 
 def useless(evidence: Evidence, fitted: Fitted, names: list[str]) -> list[str]:
