@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from scoring import plan as p
+from scoring.conduct import Conduct
 from scoring.lowering import lower
 from scoring.model import (
     TOPICS,
     WINDOWS_DAYS,
-    Conduct,
     MeasureKind,
     Model,
     Propensity,

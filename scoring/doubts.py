@@ -1,7 +1,8 @@
 """What is allowed in a model file but doubtful, each with its reason."""
 
+from scoring.conduct import ACCOUNT_OWNER
 from scoring.expressions import Opcode
-from scoring.model import ACCOUNT_OWNER, Model, TermKind
+from scoring.model import Model, TermKind
 from scoring.values import seat_signal
 
 MANY_INPUTS = 8

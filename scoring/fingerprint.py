@@ -8,8 +8,9 @@ import hashlib
 import json
 from dataclasses import asdict
 
+from scoring.conduct import PLAIN, Conduct, Playbook
 from scoring.expressions import Expression, Opcode
-from scoring.model import COHORT, Band, Conduct, Input, Model, Override, Playbook, Propensity, Rule, Signal, Value
+from scoring.model import COHORT, Band, Input, Model, Override, Propensity, Rule, Signal, Value
 
 DIGITS = 16
 """Hex digits of a fingerprint: 64 bits, so that a book of a million models would hold a collision once in 37 million."""
@@ -106,7 +107,7 @@ def _playbook(item: Playbook) -> dict[str, object]:
 
 
 def _conduct(conduct: Conduct) -> list[object]:
-    return [] if conduct == Conduct() else [asdict(conduct)]
+    return [] if conduct == PLAIN else [asdict(conduct)]
 
 
 def _propensity(item: Propensity, signals: dict[str, str]) -> list[object]:

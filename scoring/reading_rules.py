@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from scoring.conduct import ACCOUNT_OWNER, Conduct, Flapping, Playbook
 from scoring.expressions import Expression, Opcode, compile_expression
-from scoring.model import ACCOUNT_OWNER, ALERT_SEVERITIES, GREEN, Band, Conduct, Flapping, Override, Playbook, Rule
+from scoring.model import ALERT_SEVERITIES, GREEN, Band, Override, Rule
 from scoring.reading import CODE, DASHED, IDENTIFIER, Table
 from scoring.variables import Variables, nearest
 

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator
 
+from scoring.conduct import Conduct, Playbook
 from scoring.durations import format_duration
 from scoring.model import (
     ITEM_SEVERITIES,
     Band,
-    Conduct,
     Input,
     MeasureKind,
     Model,
-    Playbook,
     Propensity,
     Rule,
     Signal,

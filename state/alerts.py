@@ -15,8 +15,9 @@ import orjson
 from numpy.typing import NDArray
 
 from scoring.compile import Compiled, RuleName
+from scoring.conduct import ACCOUNT_OWNER, Playbook
 from scoring.lifecycle import RESOLVED, STATE_NAMES
-from scoring.model import ACCOUNT_OWNER, Model, Playbook
+from scoring.model import Model
 from state.deeds import owner_of, steps_done
 from state.flush import Message
 from state.moments import rfc3339

@@ -2,8 +2,8 @@
 
 import pytest
 
+from scoring.conduct import Conduct, Flapping
 from scoring.flapping import ESCALATED, FLAPPING, changed, share
-from scoring.model import Conduct, Flapping
 from scoring.parse import parse
 from scoring.words import describe
 from tests.scoring.model_files import faults_of, small

@@ -18,7 +18,7 @@ LINES = {
         ("horizn", "90d"),
         (
             "m.toml $.horizn: expected one of approver, bands, expansion, flapping, horizon, inputs, minimum_coverage, name, note, "
-            "outcome, overrides, owner, playbooks, risk, rules, signals, value, version, got 'horizn' — did you mean 'horizon'?"
+            "outcome, overrides, owner, playbooks, risk, roles, rules, signals, value, version, got 'horizn' — did you mean 'horizon'?"
         ),
     ),
     "wrong type": (
@@ -233,7 +233,7 @@ def test_value_that_an_input_has_already_is_not_computed_twice():
 
 def test_more_than_eight_inputs_draw_a_warning_with_the_reason():
     """Nine inputs are allowed, and the model says why that is doubtful."""
-    content = small()
+    content = small() | {"owner": "cs@example.com"}
     for number in range(7):
         content["inputs"][f"extra{number}"] = {"value": "contacts", "curve": [[0, 0], [number + 1, 100]], "weight": 9}
     (warning,) = parse(content).warnings
@@ -250,6 +250,7 @@ def test_more_than_eight_inputs_draw_a_warning_with_the_reason():
 def test_doubtful_parts_draw_warnings():
     """A signal and a playbook nobody uses and a band with a narrow gap are told, and are no faults."""
     content = changed("bands.1.leave_above", 61)
+    content["owner"] = "cs@example.com"
     content["signals"]["idle"] = {"from": "support"}
     content["playbooks"]["spare"] = {"steps": ["wait"]}
     assert parse(content).warnings == (

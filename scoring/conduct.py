@@ -1,0 +1,73 @@
+"""How alerts behave beyond their condition, and what people should do about them: the part of a model for people."""
+
+from dataclasses import dataclass
+
+ACCOUNT_OWNER = "account_owner"
+"""In a playbook: whoever owns the account, or the model's owner where nobody does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """How an alert behaves beyond its condition; the default is: fires when true, says so once.
+
+    Parameters
+    ----------
+    refractory_ms
+        ≥ 0, how long after a resolve no new episode begins.
+    repeat_ms
+        ≥ 0, how often a firing alert that nobody answers is announced again; 0 = never.
+    escalate_after_ms
+        ≥ 0, how long it may fire unanswered before its severity rises to `escalate_to`; 0 = for ever.
+    escalate_to
+        The higher severity, "" without escalation.
+    mutes
+        Names of rules, all later ones, that begin no episode while this one is open.
+    """
+
+    refractory_ms: int = 0
+    repeat_ms: int = 0
+    escalate_after_ms: int = 0
+    escalate_to: str = ""
+    mutes: tuple[str, ...] = ()
+
+
+PLAIN = Conduct()
+"""What is meant where a file says nothing of conduct."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flapping:
+    """When a rule counts as flapping: its share of 21 days with a change, newer ones weighing more, in percent.
+
+    From `enter_percent` on an alert stays open as the one that says so; below `leave_percent` it may end again.
+
+    References
+    ----------
+    Nagios Core, "Detection and Handling of State Flapping".
+    """
+
+    enter_percent: int
+    leave_percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Playbook:
+    """What a person should do: who, which steps, and within which time of the alert.
+
+    Parameters
+    ----------
+    owner
+        ``account_owner``, a role of the model's, or a name.
+    channels
+        How, in the order to try: such as "call", "mail".
+    holdout_percent
+        0 to 50, share of accounts for which nothing is done, so that its effect can be measured.
+    """
+
+    name: str
+    goal: str
+    owner: str
+    steps: tuple[str, ...]
+    due_ms: int
+    channels: tuple[str, ...] = ()
+    holdout_percent: int = 0
