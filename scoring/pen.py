@@ -81,7 +81,7 @@ def put_number(buffer: Bytes, place: int, number: float) -> int:
 @part
 def units_of(number: float, scale: float) -> int:
     """Return ``number * scale`` to the nearest whole number, half up in size."""
-    units = int(math.floor(min(abs(number) * scale + 0.5, LARGEST_UNITS)))
+    units = math.floor(min(abs(number) * scale + 0.5, LARGEST_UNITS))
     return -units if number < 0.0 else units
 
 

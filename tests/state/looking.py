@@ -164,7 +164,7 @@ def expected(oracle: Oracle) -> dict[str, dict[str, Any]]:
             "coverage": number(score.coverage),
             "risk": number(score.risk),
             "expansion": number(score.expansion),
-            "slope": None if math.isnan(life.slope) else round(life.slope * 1e6),
+            "slope": None if math.isnan(life.slope) else math.floor(life.slope * 1e6 + 0.5),
             "band": -1 if life.band is None else life.band,
             "band_since": life.band_since,
             "candidate": (-1, 0) if life.candidate is None else life.candidate,

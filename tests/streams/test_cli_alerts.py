@@ -133,7 +133,7 @@ def test_an_unreachable_redis_is_one_sentence(
     monkeypatch.setenv("BELLWETHER_REDIS_URL", "redis://:secret@127.0.0.1:1/0")
     assert main(["explain", ACCOUNT]) == 1
     said = capsys.readouterr().err
-    assert said.startswith("127.0.0.1:1/0: Redis does not answer (")
+    assert said.startswith("127.0.0.1:1/0: Redis does not serve us (")
     assert "secret" not in said
     assert len(said.splitlines()) == 1
 

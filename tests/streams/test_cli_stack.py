@@ -13,6 +13,7 @@ from streams import standing
 from streams.cli import main
 from streams.outbox import Outbox
 from streams.settings import Settings
+from streams.topics import TOPICS
 
 
 def last_json(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
@@ -36,7 +37,7 @@ def test_up_twice_then_down_twice(
         assert last_json(capsys) == first | {"started": False}
         monkeypatch.setenv("BELLWETHER_KAFKA", str(first["kafka"]))
         assert main(["topics", "create", "--json"]) == 0
-        assert len(last_json(capsys)["created"]) == 17
+        assert len(last_json(capsys)["created"]) == len(TOPICS)
     finally:
         assert main(["down", "--json"]) == 0
     assert last_json(capsys) == {"stopped": True}
@@ -76,7 +77,7 @@ def test_doctor_says_what_to_do(
     monkeypatch.setenv("BELLWETHER_REDIS_URL", f"redis://user:secret@127.0.0.1:{port}/0")
     assert main(["doctor"]) == 1
     said = capsys.readouterr().out
-    assert "BAD topics: 17 of 17 missing — run `bellwether topics create`" in said
+    assert f"BAD topics: {len(TOPICS)} of {len(TOPICS)} missing — run `bellwether topics create`" in said
     assert f"BAD redis: no answer at 127.0.0.1:{port}/0" in said
     assert "secret" not in said
 
