@@ -1,6 +1,6 @@
 """The product with one protection taken away each: what the simulation must catch, or it would prove nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -25,6 +25,16 @@ class NoWatermark(Partition):
     def _unseen(self, topic: str, records: Sequence[Any]) -> Sequence[Any]:
         del topic
         return records
+
+
+class FromTheStart(Lease):
+    """Reads its topics from their beginnings, as if nobody knew where the state stands: the watermark alone bears it."""
+
+    def serve(self, generation: int) -> Mapping[str, int]:
+        super().serve(generation)
+        starts = dict.fromkeys(self.starts, 0)
+        self.inbox.restart(starts)
+        return starts
 
 
 class Unfenced(Leases):
@@ -104,7 +114,7 @@ async def applied_by_note(self: Any, places: Iterable[tuple[str, int]]) -> dict[
 
 MUTATIONS = {
     "deliveries are not awaited": Mutation(names={"streams.commit._delivered": not_awaited}),
-    "no watermark": Mutation(fold=NoWatermark),
+    "no watermark": Mutation(fold=NoWatermark, lease=FromTheStart),
     "no fencing": Mutation(leases=Unfenced),
     "fencing after the restore": Mutation(leases=FencedLate),
     "alerts outside the transaction": Mutation(committer=AlertsApart),
