@@ -30,7 +30,7 @@ class NoWatermark(Partition):
 class FromTheStart(Lease):
     """Reads its topics from their beginnings, as if nobody knew where the state stands: the watermark alone bears it."""
 
-    def serve(self, generation: int) -> Mapping[str, int]:
+    def serve(self, generation: int) -> Mapping[str, int]:  # noqa: D102 - see Lease
         super().serve(generation)
         starts = dict.fromkeys(self.starts, 0)
         self.inbox.restart(starts)
