@@ -17,9 +17,7 @@ from streams.settings import Settings
 
 async def read(settings: Settings) -> dict[str, float]:
     """Read the topics from their beginnings to their ends; return what it took."""
-    consumer = AIOKafkaConsumer(
-        **kafka(settings), enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+    consumer = AIOKafkaConsumer(**kafka(settings), enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     try:
         places = [TopicPartition(settings.topic(topic), p) for topic in TOPICS for p in range(settings.partitions)]
