@@ -8,15 +8,16 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-import orjson
 import pytest
 import redis.asyncio
 
 from streams.demo.book import Book
 from streams.outbox import Outbox
+from streams.scorer import load_compiled
 from streams.settings import Settings
-from tests.streams.recount import is_consumed
-from tests.streams.refold import refold
+from tests.faults.verify import read_logs, recount
+from tests.streams.projecting import expected, reaches
+from tests.streams.recount import is_consumed, read_all
 from tests.streams.workers import REAL_WORKER, Workers
 
 DAYS_FED_BEFORE_KILLS = 40
@@ -46,19 +47,11 @@ async def test_killed_workers_leave_the_state_alerts_and_redis_of_the_fold(
         ends = [await asyncio.to_thread(process.wait, 30) for process in workers.processes]
     assert ends == [0, 0]
     assert workers.exits.count(-signal.SIGKILL) == 3
-    found = await refold(settings)
-    assert found.journal_faults == []
-    assert found.wrong_rows == []
-    assert found.wrong_alerts == []
-    assert found.wrong_scores == []
-    assert found.accounts == 40
-    assert found.alerts > 0
-    for topic, count in found.consumed.items():
-        results = ("applied", "duplicate", "dead_letter", "rerouted")
-        assert sum(found.counts.get((topic, result), 0) for result in results) == count, topic
-    assert await in_redis(settings) == {
-        account: orjson.loads(value) for account, value in found.snapshots.items() if value is not None
-    }
+    compiled = load_compiled(settings)
+    check = recount(settings, compiled, await read_logs(settings), compacted=["scores"])
+    assert sum(len(fold.store) for fold in check.folds.values()) == 40
+    assert check.alerts > 0
+    await reaches(settings, await expected(settings))
 
 
 async def feed(settings: Settings, days, sent: Counter[str]) -> bool:
@@ -96,12 +89,6 @@ async def until(condition, workers: Workers, seconds: float = 300) -> None:
 
 async def is_redis_level(settings: Settings) -> bool:
     """Return whether the read model holds everything that was committed."""
-    return len(await in_redis(settings)) > 0 and await _is_projected(settings)
-
-
-async def _is_projected(settings: Settings) -> bool:
-    from tests.streams.recount import read_all  # noqa: PLC0415 - reads whole topics; only here
-
     client = redis.asyncio.from_url(settings.redis_url)
     try:
         for topic in ("scores", "alerts"):
@@ -110,17 +97,5 @@ async def _is_projected(settings: Settings) -> bool:
                 if records and int(applied or 0) <= records[-1].offset:
                     return False
         return True
-    finally:
-        await client.aclose()
-
-
-async def in_redis(settings: Settings) -> dict[str, object]:
-    """Return account → snapshot, of all partitions."""
-    client = redis.asyncio.from_url(settings.redis_url)
-    try:
-        return {
-            key.split(b":account:")[1].decode(): orjson.loads(await client.hget(key, "snapshot"))
-            async for key in client.scan_iter(match="bw:{*}:account:*")
-        }
     finally:
         await client.aclose()
