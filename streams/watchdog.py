@@ -16,9 +16,10 @@ from time import monotonic
 
 from aiokafka.errors import KafkaError
 
-from streams.halt import FAILED, halt
+from streams.halt import FAILED, UNSAFE, halt
 from streams.lease import Lease
 from streams.observer import Observer
+from streams.recovery import MADE_ANEW
 from streams.store import Leases
 
 logger = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ class Watchdog:
         self._observer = observer
         self._limit = limit_seconds
         self._marks: dict[tuple[int, str], _Mark] = {}
+        self._shorter: set[tuple[str, int]] = set()
         self._last_owned_at = monotonic()
 
     async def watch_forever(self) -> None:
@@ -102,9 +104,11 @@ class Watchdog:
         is_left_out = False
         while True:
             await asyncio.sleep(self._limit / 6)
+            read = self._read()
             try:
                 async with asyncio.timeout(self._limit):
                     ends = await self._log_ends()
+                    self._stop_at_shorter_logs(read, ends)
                     is_left_out = await self._is_left_out(monotonic())
             except TimeoutError:
                 halt(FAILED, f"watchdog: the consumer gave no answer for {self._limit:.0f} s")
@@ -115,6 +119,25 @@ class Watchdog:
             reason = self.look(ends, monotonic())
             if reason is not None:
                 halt(FAILED, f"watchdog: {reason} for {self._limit:.0f} s; the supervisor should start it again")
+
+    def _read(self) -> dict[tuple[str, int], int]:
+        """Return (topic, partition) → the offset before which the state has read everything."""
+        serving = [lease for lease in self._leases if lease.generation is not None]
+        return {(topic, lease.partition): end for lease in serving for topic, end in dict(lease.fold.positions).items()}
+
+    def _stop_at_shorter_logs(self, read: Mapping[tuple[str, int], int], ends: Mapping[tuple[str, int], int]) -> None:
+        """End the process where a log has twice ended before what was read of it; a new leader may say so once.
+
+        A client that waits at the end of a log may not notice by itself that there is another one of the same name.
+        """
+        shorter = {place for place, end in ends.items() if end < read.get(place, 0)}
+        for topic, partition in sorted(shorter & self._shorter):
+            name, place = self._leases.source.inputs[topic], (topic, partition)
+            halt(
+                UNSAFE,
+                f"{name}[{partition}]: the log ends at {ends[place]}, the state has read {read[place]}: {MADE_ANEW}",
+            )
+        self._shorter = shorter
 
     async def _is_left_out(self, now: float) -> bool:
         """Return whether we have owned nothing for the limit although there is enough for everybody."""
