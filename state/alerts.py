@@ -22,7 +22,7 @@ from state.deeds import owner_of, steps_done
 from state.flush import Message
 from state.moments import rfc3339
 from state.store import AccountStore
-from state.telling import Teller, tell_moves
+from state.telling import About, Teller, tell_moves
 from state.work import (
     MARK_ESCALATED,
     MARK_FLAPPING,
@@ -62,15 +62,6 @@ def alert_id(account: str, rule: str, episode: int) -> str:
     return hashlib.sha256(f"{account}\0{rule}\0{episode}".encode()).hexdigest()[:32]
 
 
-class About(msgspec.Struct, omit_defaults=True):
-    """The descriptive attributes that an alert shows, for whoever routes it."""
-
-    name: str | None = None
-    owner: str | None = None
-    segment: str | None = None
-    plan: str | None = None
-
-
 class Alerts:
     """Builds the alert records of one partition.
 
@@ -91,14 +82,11 @@ class Alerts:
     def __init__(
         self, compiled: Compiled, teller: Teller, origin: Origin, store: AccountStore, plan: Any, work: Any
     ) -> None:
-        model = compiled.model
         self._compiled = compiled
         self._teller = teller
         self._store = store
         self._plan = plan
         self._work = work
-        named = {"name": model.name, "version": model.version, "fingerprint": model.fingerprint}
-        self._model = b',"model":' + orjson.dumps(named)
         self._source = ("ce_source", f"/bellwether/{origin.app_id}/{origin.partition}".encode())
         self._types = [("ce_type", f"io.bellwether.alert.{state}".encode()) for state in STATE_NAMES]
         self._heads: dict[tuple[int, int, int], bytes] = {}
@@ -152,7 +140,7 @@ class Alerts:
                 b"}",
             ),
             self._resolutions[move[MOVE_RESOLUTION]] if state == RESOLVED else b"",
-            *(self._model, b"}"),
+            *(b",", self._teller.model, b"}"),
         ]
         headers = [
             ("ce_specversion", b"1.0"),

@@ -38,7 +38,7 @@ class Outflow:
         teller = Teller(compiled)
         self._store = store
         self._scratch = scratch
-        self._snapshots = Snapshots(compiled.model, teller, store, plan, work)
+        self._snapshots = Snapshots(teller, store, plan, work)
         self._alerts = Alerts(compiled, teller, origin, store, plan, work)
         self._moves: list[NDArray[np.int64]] = []
         self._pictures: list[NDArray[np.float64]] = []

@@ -7,21 +7,16 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from scoring.model import Model
 from state.deeds import Deed
 from state.flush import Message
 from state.store import AccountStore
-from state.telling import Teller, tell_rows
+from state.telling import About, Teller, tell_rows
 
 
-class Shown(msgspec.Struct, omit_defaults=True):
+class Shown(About):
     """What people entered and a snapshot shows."""
 
-    name: str | None = None
-    owner: str | None = None
-    segment: str | None = None
-    plan: str | None = None
-    deeds: list[Deed] = []
+    deeds: tuple[Deed, ...] = ()
 
 
 class Snapshots:
@@ -29,24 +24,20 @@ class Snapshots:
 
     Parameters
     ----------
-    model
-        The model that scores.
     teller
-        Of that model.
+        Of the model that scores.
     store
         The accounts.
     plan, work
         Handles of the plan and the scratch room.
     """
 
-    def __init__(self, model: Model, teller: Teller, store: AccountStore, plan: Any, work: Any) -> None:
+    def __init__(self, teller: Teller, store: AccountStore, plan: Any, work: Any) -> None:
         self._teller = teller
         self._store = store
         self._plan = plan
         self._work = work
         self._profiles = msgspec.json.Decoder(Shown)
-        named = {"name": model.name, "version": model.version, "fingerprint": model.fingerprint}
-        self._model = b',"model":' + orjson.dumps(named)
 
     def messages(self, chosen: NDArray[np.int64], clock_ms: int, sequence: int) -> list[Message]:
         """Return the records of rows as of the clock or their own later time.
@@ -94,4 +85,4 @@ class Snapshots:
         """Return the members that people entered, and the end of the object."""
         profile = self._store.profiles.get(row)
         shown = b"" if profile is None else msgspec.json.encode(self._profiles.decode(profile))[1:-1]
-        return self._model + b"," + shown + b"}" if shown else self._model + b"}"
+        return b"," + self._teller.model + (b"," + shown if shown else b"") + b"}"

@@ -7,7 +7,9 @@ and what a person entered around them.
 import math
 from typing import Final
 
+import msgspec
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from scoring import plan as p
@@ -61,8 +63,17 @@ FIXED_BYTES: Final = 1_500
 """Room for everything but reasons and band names."""
 
 
+class About(msgspec.Struct, omit_defaults=True):
+    """The descriptive attributes that records show beside what the kernel tells."""
+
+    name: str | None = None
+    owner: str | None = None
+    segment: str | None = None
+    plan: str | None = None
+
+
 class Teller:
-    """Phrases of one model, ready for the kernel.
+    """What all records of one model share: phrases, ready for the kernel, and the model's name.
 
     Parameters
     ----------
@@ -77,6 +88,8 @@ class Teller:
         Bytes that the members of one record take at most.
     buffer
         uint8, where the kernel writes: room for at least one record.
+    model : bytes
+        The member that names the model.
     """
 
     def __init__(self, compiled: Compiled) -> None:
@@ -85,6 +98,9 @@ class Teller:
         self.words = handle(words)
         self.room = FIXED_BYTES + 2 * (LIMIT + 1) * room_of(words)
         self.buffer = np.empty(BUFFER_BYTES + self.room, np.uint8)
+        model = compiled.model
+        named = {"name": model.name, "version": model.version, "fingerprint": model.fingerprint}
+        self.model = b'"model":' + orjson.dumps(named)
 
 
 @part
