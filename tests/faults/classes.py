@@ -27,6 +27,7 @@ AWAY_SECONDS = (2.0, 6.0)
 """For how long a broker or Redis is away."""
 
 OTHER_MODEL = "ecommerce-rfm"
+OTHER_LAYOUT = "tests.faults.next_layout"
 POINT_SECONDS = 120.0
 """For a worker to come to a named point."""
 
@@ -56,9 +57,9 @@ class Class:
 # ---- workers die
 
 
-async def kill(stage: Stage, chance: random.Random) -> None:
-    """SIGKILL one worker at a random time."""
-    victim = chance.choice(stage.children)
+async def kill(stage: Stage, chance: random.Random, victim: Child | None = None) -> None:
+    """SIGKILL a worker at a random time."""
+    victim = victim or chance.choice(stage.children)
     owned = stage.owned(victim)
     await stage.busy()
     await asyncio.sleep(chance.uniform(0, 0.3))
@@ -166,24 +167,44 @@ async def rolling(stage: Stage, chance: random.Random) -> None:
     """Restart the workers one after the other, each in order, as an upgrade does."""
     del chance
     for victim in stage.children:
-        former = stage.supervisor.pid(victim.name)
-        await stage.busy()
-        await stage.landed(stage.owned(victim))
-        stage.signal(victim, signal.SIGTERM)
-        stage.quiet()
-        await stage.next_life(victim, former)
-        await stage.all_own()
+        await restart(stage, victim)
 
 
-async def foreign(stage: Stage, chance: random.Random) -> None:
+async def restart(stage: Stage, victim: Child) -> None:
+    """Let a worker end in order under load; return when its next life owns partitions."""
+    former = stage.supervisor.pid(victim.name)
+    await stage.busy()
+    await stage.landed(stage.owned(victim))
+    stage.signal(victim, signal.SIGTERM)
+    stage.quiet()
+    await stage.next_life(victim, former)
+    await stage.all_own()
+
+
+async def refused(stage: Stage, chance: random.Random, **other: str) -> None:
     """Let a worker join that cannot read the others' rows: it takes partitions over, refuses, and they come back."""
     del chance
     await stage.busy()
-    async with stage.guest(OTHER_MODEL) as guest:
+    async with stage.guest(**other) as guest:
         await stage.until(guest.given_up.done, START_SECONDS, "the guest does not refuse")
         await stage.landed()
-        _, code = guest.given_up.result()
+        child, code = guest.given_up.result()
         assert code == UNSAFE, f"the guest ended with {code}"
+        assert "expected rows of layout" in child.last_words(), child.last_words()
+
+
+async def upgrade(stage: Stage, chance: random.Random) -> None:
+    """Roll a group of two versions forth and back: partitions go from one to the other while both are alive."""
+    assert stage.former is not None, "the class upgrade needs --former, a tree of another version with this row layout"
+    first, second = chance.sample(stage.children, 2)
+    with stage.of_version(first, stage.former):
+        await restart(stage, first)
+        with stage.of_version(second, stage.former):
+            await restart(stage, second)
+        await restart(stage, second)  # the first is a former version still, and is killed as one
+        await kill(stage, chance, first)
+        await stage.all_own()
+    await restart(stage, first)
 
 
 # ---- brokers
@@ -323,7 +344,13 @@ CLASSES: Final[Mapping[str, Class]] = {
     "freeze_in_transaction": Class("the same, frozen just before a commit", freeze_in_transaction),
     "storm": Class(f"rebalance storm: {STORM_GUESTS} workers join and leave or die", storm),
     "rolling": Class("rolling restart of the workers", rolling),
-    "foreign": Class("a worker of another model joins a running group, and refuses", foreign),
+    "foreign": Class(
+        "a worker of another model joins a running group, and refuses", partial(refused, model=OTHER_MODEL)
+    ),
+    "foreign_layout": Class(
+        "a worker of a version with another row layout joins, and refuses", partial(refused, program=OTHER_LAYOUT)
+    ),
+    "upgrade": Class("workers of two versions side by side, rolled forth and back, one of the former killed", upgrade),
     **dict(_bounces()),
     "coordinator": Class("kill -9 of the coordinator of an open transaction", coordinator),
     "disk_full": Class("a broker's disk full", disk_full),

@@ -14,7 +14,7 @@ from tests.simulation.traffic import DAY_MS, Traffic
 
 ACCOUNTS = 60
 START_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
-EVENTS_PER_DAY = 1_000
+EVENTS_PER_DAY = 300
 """Under a log clock: a round of some thousand events lives through some days. Were it months, a topic that is fetched half a
 minute late on a busy machine would be months late, and its good events expired."""
 
@@ -50,8 +50,8 @@ class Load:
         self._queue: list[tuple[str, int, tuple[Any, ...]]] = []
         self.logs: dict[tuple[str, int], _Alerts] = defaultdict(_Alerts)
         self.traffic = Traffic(self, self._chance, self._now_ms, settings.partitions, ACCOUNTS)
-        self.written: Counter[tuple[str, int]] = Counter()
-        """(topic, partition) → records handed to the producer, which delivers each once in order."""
+        self.values: dict[tuple[str, int], list[bytes]] = defaultdict(list)
+        """(topic, partition) → values handed to the producer, which is to deliver each once and in order."""
         self.rate = 0.0
         """Events per second from now on."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -84,6 +84,11 @@ class Load:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._reader.stop()
         await self._producer.stop()
+
+    @property
+    def written(self) -> dict[tuple[str, int], int]:
+        """(topic, partition) → records handed to the producer."""
+        return {place: len(values) for place, values in self.values.items()}
 
     @property
     def sent(self) -> Counter[str]:
@@ -120,7 +125,7 @@ class Load:
                     )
                     self.traffic.sent["bad"] += 1
             for topic, partition, (key, value, _, timestamp) in self._queue:
-                self.written[topic, partition] += 1
+                self.values[topic, partition].append(value)
                 await self._producer.send(
                     self._settings.topic(topic), value, key=key, partition=partition, timestamp_ms=timestamp
                 )

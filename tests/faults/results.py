@@ -19,6 +19,7 @@ KINDS = {
     "bad": "broken or oversized ones",
     "expired": "expired ones",
     "future": "from the future",
+    "doubled": "doubled by a broker",
 }
 BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
 
@@ -95,11 +96,11 @@ def table(tallies: dict[str, Tally]) -> str:
         sent.update(tally.sent)
     share = NONE if violations or not rounds else bound(rounds)
     lines.append(f"| **all** | **{rounds}** | **{violations}** | **{share}** | |")
-    kinds = ", ".join(f"{_thousands(sent[kind])} {words}" for kind, words in KINDS.items())
+    kinds = ", ".join(f"{thousands(sent[kind])} {words}" for kind, words in KINDS.items())
     return "\n".join([*lines, "", f"Sent meanwhile: {kinds}."])
 
 
-def _thousands(number: int) -> str:
+def thousands(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 

@@ -6,7 +6,9 @@
 import argparse
 import asyncio
 import logging
+import os
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -44,10 +46,13 @@ class Play:
         Results file.
     seed
         Of the first stage.
+    former
+        Folder of another version's tree, for the class `upgrade`.
     """
 
-    def __init__(self, folder: Path, path: Path, seed: int) -> None:
+    def __init__(self, folder: Path, path: Path, seed: int, former: Path | None = None) -> None:
         self._folder = folder
+        self._former = former
         self._path = path
         self._seeds = count(seed)
         self.violations = self.failures = 0
@@ -78,7 +83,7 @@ class Play:
         """Play until an invariant does not hold."""
         began, chance = time.monotonic(), random.Random(seed)
         model, clock = HABITS[seed % len(HABITS)]
-        async with Stage(stack, self._folder, seed, model=model, clock=clock, tell=_say) as stage:
+        async with Stage(stack, self._folder, seed, model=model, clock=clock, tell=_say, former=self._former) as stage:
             stage.quiet()
             await stage.all_own()
             _say(f"stage {seed}: {Path(model).stem}, {clock} clock, ready in {time.monotonic() - began:.1f} s")
@@ -134,6 +139,12 @@ def _say(sentence: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {sentence}", file=sys.stderr, flush=True)
 
 
+def _warm_former(tree: Path) -> None:
+    for model in sorted({model for model, _ in HABITS}):
+        environ = {**os.environ, "PYTHONPATH": str(tree), "BELLWETHER_MODEL": model}
+        subprocess.run([sys.executable, "-m", "streams.cli", "warm"], env=environ, check=True, cwd=tree)
+
+
 def main() -> int:
     """Play rounds, or write the report."""
     parser = argparse.ArgumentParser(
@@ -146,17 +157,22 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the load and of what faults draw")
     parser.add_argument("--results", type=Path, default=RESULTS, help="file to which results are added")
     parser.add_argument("--folder", type=Path, help="where to keep the workers' logs")
+    parser.add_argument(
+        "--former", type=Path, help="tree of another version with this row layout, to play upgrades with"
+    )
     parser.add_argument("--publish", action="store_true", help="write the report into docs/results.md at the end")
     options = parser.parse_args()
     for model in sorted({model for model, _ in HABITS}):  # workers would all compile it at once else
         for _ in warm(compile_model(load_model(model))):
             pass
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # our own clients lose brokers, too, many times a second
-    left = (options.classes or list(CLASSES)) * options.rounds
+    if options.former is not None:
+        _warm_former(options.former)
+    left = (options.classes or [name for name in CLASSES if name != "upgrade" or options.former]) * options.rounds
     with tempfile.TemporaryDirectory(prefix="bellwether-faults-") as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        play = Play(folder, options.results, options.seed)
+        play = Play(folder, options.results, options.seed, options.former)
         while left:
             with Stack(brokers=3) as stack:
                 left = asyncio.run(play.run(stack, left))

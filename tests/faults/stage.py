@@ -34,6 +34,7 @@ from tests.faults.load import Load
 from tests.invariants import ViolationError
 
 ROOT = Path(__file__).parents[2]
+PROGRAM = "streams.cli"
 PARTITIONS = 4
 POLL_SECONDS = 0.1
 START_SECONDS = 240.0
@@ -75,6 +76,8 @@ class Stage:
         ``log`` lets days pass within seconds; under ``wall`` ticks come at starts only, so that the end is still.
     workers
         How many are there from the beginning, ≥ 1.
+    former
+        Folder of another version's tree with the same row layout, None where there is none.
     tell
         Called with sentences about ends of workers.
     """
@@ -89,6 +92,7 @@ class Stage:
         clock: str,
         tell: Callable[[str], None],
         workers: int = 2,
+        former: Path | None = None,
     ) -> None:
         name = f"f{uuid.uuid4().hex[:8]}"
         self.stack = stack
@@ -107,6 +111,7 @@ class Stage:
         )
         self.compiled = compile_model(load_model(model))
         self.folder = folder
+        self.former = former
         self.load = Load(self.settings, seed)
         self.children = [
             self._child(f"worker-{number}", port, model) for number, port in enumerate(free_ports(workers), 1)
@@ -152,13 +157,13 @@ class Stage:
     def _names(self) -> dict[str, topics.Topic]:
         return {topics.kafka_name(topic, self.settings): topic for topic in topics.TOPICS}
 
-    def _child(self, name: str, port: int, model: str) -> Child:
+    def _child(self, name: str, port: int, model: str, program: str = PROGRAM) -> Child:
         environ = {
             **os.environ,
             **replace(self.settings, metrics_port=port, model=model).environ(),
             "PYTHONPATH": str(ROOT),
         }
-        command = [sys.executable, "-u", "-m", "streams.cli", "worker"]
+        command = [sys.executable, "-u", "-m", program, "worker"]
         return Child(name, command, environ, self.folder / f"{self.settings.app_id}-{name}.log")
 
     def _note(self, sentence: str) -> None:
@@ -167,9 +172,9 @@ class Stage:
 
     # ---- workers
 
-    def guest(self, model: str | None = None) -> Supervisor:
-        """Return one more worker, perhaps with another model, to be entered and left."""
-        guest = self._child("guest", free_ports(1)[0], model or self.settings.model)
+    def guest(self, *, model: str | None = None, program: str = PROGRAM) -> Supervisor:
+        """Return one more worker, perhaps with another model or as another program, to be entered and left."""
+        guest = self._child("guest", free_ports(1)[0], model or self.settings.model, program)
         return Supervisor([guest], self._note, healthy_seconds=5.0)
 
     def owned(self, child: Child) -> frozenset[int]:
@@ -199,12 +204,28 @@ class Stage:
     @contextlib.contextmanager
     def armed(self, child: Child, failpoint: str) -> Iterator[None]:
         """Let every life of a worker that begins inside of the block reach a failpoint."""
+        with self._environ(child, "BELLWETHER_FAILPOINT", failpoint):
+            yield
+
+    @contextlib.contextmanager
+    def of_version(self, child: Child, tree: Path) -> Iterator[None]:
+        """Let every life of a worker that begins inside of the block run the code of another tree."""
+        with self._environ(child, "PYTHONPATH", str(tree)):
+            yield
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _environ(child: Child, name: str, value: str) -> Iterator[None]:
         environ = cast("dict[str, str]", child.environ)
-        environ["BELLWETHER_FAILPOINT"] = failpoint
+        former = environ.get(name)
+        environ[name] = value
         try:
             yield
         finally:
-            del environ["BELLWETHER_FAILPOINT"]
+            if former is None:
+                del environ[name]
+            else:
+                environ[name] = former
 
     async def next_life(self, child: Child, former: int | None) -> int | None:
         """Wait until a worker runs as another process than the former; return its id."""
@@ -282,7 +303,7 @@ class Stage:
 
     async def landed(self, partitions: Iterable[int] = range(PARTITIONS)) -> None:
         """Raise MissedError unless records of these partitions wait to be committed."""
-        written = dict(self.load.written)
+        written = self.load.written
         committed = await brokers.committed(self.settings)
         chosen = set(partitions)
         if not any(count > committed.get(place, 0) for place, count in written.items() if place[1] in chosen):
@@ -290,7 +311,7 @@ class Stage:
 
     async def caught_up(self) -> float:
         """Return the seconds until all that is written by now is committed."""
-        began, written = time.monotonic(), dict(self.load.written)
+        began, written = time.monotonic(), self.load.written
         deadline = began + LEVEL_SECONDS
         while True:
             committed = await brokers.committed(self.settings)
@@ -307,6 +328,7 @@ class Stage:
         await self.load.settle()
         deadline = time.monotonic() + LEVEL_SECONDS
         logs = await verify.still_logs(self.settings, deadline)
+        self.load.sent["doubled"] = verify.doubled(logs, self.load.values)
         check = await asyncio.to_thread(verify.recount, self.settings, self.compiled, logs, self.load.sent)
         await verify.redis_equals_the_topics(self.settings, deadline)
         self.no_worker_gave_up()

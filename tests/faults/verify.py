@@ -53,27 +53,36 @@ async def read_logs(settings: Settings, names: Sequence[str] = READ) -> dict[tup
 async def still_logs(settings: Settings, deadline: float) -> Logs:
     """Return all logs once nothing moves any more: everything read is committed, and no tick is on its way.
 
+    A commit becomes visible in one log after the other, as the brokers write its markers: on a busy machine the journal
+    may show a flush seconds before the changelog does. So no transaction may be open anywhere before and after reading.
+
     Raises
     ------
     ViolationError
         Records were not consumed by the deadline (steady clock, seconds).
     """
     while True:
-        before = await _journal_ends(settings)
-        logs = await read_logs(settings)
-        waiting = _unread(settings, logs)
-        if not waiting and await _journal_ends(settings) == before:
+        before = await _settled_ends(settings)
+        logs = await read_logs(settings) if before else {}
+        waiting = _unread(settings, logs) if logs else ["a transaction is open"]
+        if not waiting and await _settled_ends(settings) == before:
             return logs
         if time.monotonic() > deadline:
             raise ViolationError(f"not consumed by the deadline: {waiting or 'the journal goes on growing'}")
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _journal_ends(settings: Settings) -> list[int]:
-    name = settings.topic("journal")
-    async with AIOKafkaConsumer(bootstrap_servers=settings.kafka, isolation_level="read_committed") as consumer:
-        ends = await consumer.end_offsets([TopicPartition(name, number) for number in range(settings.partitions)])
-    return [ends[TopicPartition(name, number)] for number in range(settings.partitions)]
+async def _settled_ends(settings: Settings) -> list[int] | None:
+    """Return the ends of the journal, None while some log holds records of an open transaction."""
+    ends = []
+    for level in ("read_uncommitted", "read_committed"):
+        async with AIOKafkaConsumer(bootstrap_servers=settings.kafka, isolation_level=level) as consumer:
+            names = [topics.kafka_name(topic, settings) for topic in topics.TOPICS if topic.name in READ]
+            places = [TopicPartition(name, number) for name in names for number in range(settings.partitions)]
+            ends.append(await consumer.end_offsets(places))
+    written, stable = ends
+    journal = settings.topic("journal")
+    return [stable[tp] for tp in sorted(stable) if tp.topic == journal] if written == stable else None
 
 
 def _unread(settings: Settings, logs: Logs) -> list[str]:
@@ -89,6 +98,45 @@ def _unread(settings: Settings, logs: Logs) -> list[str]:
             if records and records[-1].offset >= offset:
                 waiting.append(f"{topic}[{partition}] at {offset} of {records[-1].offset + 1}")
     return waiting
+
+
+class LoadError(Exception):
+    """The input logs are not what the load was to write: the round proves nothing about what reads them."""
+
+
+def doubled(logs: Logs, values: Mapping[tuple[str, int], Sequence[bytes]]) -> int:
+    """Return how many records the input logs hold twice, though the load wrote them once.
+
+    A broker that comes back forgets producers whose records are dated more than a day ago (`producer.id.expiration.ms`
+    goes by the records' time), so that a batch whose answer was lost is taken a second time, directly after the first.
+
+    Raises
+    ------
+    LoadError
+        Anything else differs.
+    """
+    total = 0
+    for (topic, partition), wanted in sorted(values.items()):
+        found = [record.value or b"" for record in logs[topic, partition]]
+        read = extra = 0
+        while read < len(wanted) or read + extra < len(found):
+            at = read + extra
+            if found[at : at + 1] == wanted[read : read + 1]:
+                read += 1
+            elif (again := _again(found, at)) > 0:
+                extra += again
+            else:
+                raise LoadError(f"{topic}[{partition}]: {len(wanted)} written, {len(found)} found, differs at {at}")
+        total += extra
+    return total
+
+
+def _again(found: Sequence[bytes], at: int) -> int:
+    """Return the length of the batch before a place that stands there once more, 0 for none."""
+    for size in range(1, min(at, len(found) - at) + 1):
+        if found[at - size : at] == found[at : at + size]:
+            return size
+    return 0
 
 
 def recount(
