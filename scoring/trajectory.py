@@ -95,13 +95,13 @@ def silence(slow_rate: float, quiet_days: float, dispersion: float) -> float:
 
 
 @njit(cache=True)
-def slope_per_day(closes: Shorts, days: int, step: int, newest: int, none: int) -> float:
+def slope_per_day(closes: Shorts, newest: int, none: int) -> float:
     """Return the least-squares slope of the last ``SLOPE_DAYS`` day closes, in units of a close per day.
 
     Parameters
     ----------
-    closes : int16 array, a ring of that many ``days``; every ``step``-th number is the health at the end of a day
-    newest : int, 0 to days - 1, the place in the ring of the newest close
+    closes : int16 array, a ring of the healths at the end of each day
+    newest : int, the place in the ring of the newest close
     none : int, stands where a day had no score
 
     Returns
@@ -112,14 +112,14 @@ def slope_per_day(closes: Shorts, days: int, step: int, newest: int, none: int) 
     n = sum_x = sum_y = sum_xx = sum_xy = np.int64(0)
     day = newest
     for x in range(0, -SLOPE_DAYS, -1):
-        y = np.int64(closes[day * step])
+        y = np.int64(closes[day])
         if y != none:
             n += 1
             sum_x += x
             sum_y += y
             sum_xx += x * x
             sum_xy += x * y
-        day = day - 1 if day > 0 else days - 1
+        day = day - 1 if day > 0 else closes.size - 1
     if n < SLOPE_MINIMUM_DAYS:
         return math.nan
     return (n * sum_xy - sum_x * sum_y) / (n * sum_xx - sum_x * sum_x)

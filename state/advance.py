@@ -52,27 +52,27 @@ QUARTERLY_PACE = 8 * 2
 def keep_close(plan: Plan, rows: Rows, work: Work, row: int) -> None:
     """Keep yesterday's close: the contributions as they stand at this midnight; fit slope and acceleration anew."""
     width = plan.inputs.shape[0] + 2
-    start = ((rows.derived[row, DAY] - 1) % TILE_DAYS) * (width + 1)
+    place = (rows.derived[row, DAY] - 1) % TILE_DAYS
     if math.isnan(work.score[PICTURE_HEALTH]):
-        rows.closes[row, start] = NO_CLOSE
+        rows.totals[row, place] = NO_CLOSE
     else:
         total = np.int64(0)
         for k in range(width):
             units = np.int64(math.floor(work.contributions[k] * CLOSE_UNIT + 0.5))
-            rows.closes[row, start + 1 + k] = np.int16(min(max(units, -32767), 32767))
-            total += rows.closes[row, start + 1 + k]
-        rows.closes[row, start] = np.int16(min(max(total, -32767), 32767))
-    fit_trajectory(plan, rows, row)
+            units = min(max(units, -32767), 32767)
+            rows.closes[row, place * width + k] = np.int16(units)
+            total += units
+        rows.totals[row, place] = np.int16(min(max(total, -32767), 32767))
+    fit_trajectory(rows, row)
 
 
 @part
-def fit_trajectory(plan: Plan, rows: Rows, row: int) -> None:
+def fit_trajectory(rows: Rows, row: int) -> None:
     """Fit slope and acceleration to the closes of the last 28 days; both stand still until the next midnight."""
     newest = rows.derived[row, DAY] - 1
-    step = plan.inputs.shape[0] + 3
-    closes = rows.closes[row]
-    slope = slope_per_day(closes, TILE_DAYS, step, newest % TILE_DAYS, NO_CLOSE) / CLOSE_UNIT
-    earlier = slope_per_day(closes, TILE_DAYS, step, (newest - SLOPE_DAYS) % TILE_DAYS, NO_CLOSE) / CLOSE_UNIT
+    closes = rows.totals[row]
+    slope = slope_per_day(closes, newest % TILE_DAYS, NO_CLOSE) / CLOSE_UNIT
+    earlier = slope_per_day(closes, (newest - SLOPE_DAYS) % TILE_DAYS, NO_CLOSE) / CLOSE_UNIT
     rows.derived[row, SLOPE] = micro(slope)
     rows.derived[row, ACCELERATION] = micro((slope - earlier) / SLOPE_DAYS)
 
@@ -141,13 +141,12 @@ def advance(plan: Plan, rows: Rows, work: Work, row: int, to_ms: int) -> bool:
 @part
 def sleep_until(plan: Plan, rows: Rows, row: int, at_ms: int) -> None:
     """Let the days of a closed account pass: its tiles grow old, and days that nobody scored have no close."""
-    width = plan.inputs.shape[0] + 3
     first = rows.derived[row, DAY]
     while rows.derived[row, DAY] < at_ms // DAY_MS:
-        rows.closes[row, (rows.derived[row, DAY] % TILE_DAYS) * width] = NO_CLOSE
+        rows.totals[row, rows.derived[row, DAY] % TILE_DAYS] = NO_CLOSE
         open_day(plan, rows, row)
     if rows.derived[row, DAY] != first:
-        fit_trajectory(plan, rows, row)
+        fit_trajectory(rows, row)
 
 
 @part

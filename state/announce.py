@@ -55,10 +55,10 @@ def before(plan: Plan, rows: Rows, row: int, picture: int, work: Work, line: int
     width = plan.inputs.shape[0] + 2
     day = rows.derived[row, DAY]
     for age in range(COMPARED_DAYS, 0, -1):
-        start = ((day - age) % TILE_DAYS) * (width + 1)
-        if rows.closes[row, start] != NO_CLOSE:
+        place = (day - age) % TILE_DAYS
+        if rows.totals[row, place] != NO_CLOSE:
             for k in range(width):
-                work.pictures[line, picture + k] = rows.closes[row, start + 1 + k] / CLOSE_UNIT
+                work.pictures[line, picture + k] = rows.closes[row, place * width + k] / CLOSE_UNIT
             return age
     for k in range(width):
         work.pictures[line, picture + k] = math.nan

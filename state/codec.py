@@ -92,12 +92,12 @@ def put_tiles(plan: Plan, rows: Rows, row: int, first: int, last: int, buffer: B
 def put_closes(rows: Rows, row: int, width: int, first: int, last: int, buffer: Bytes, place: int) -> int:
     """Write the closes of days ``[first, last]``: per day NO_VALUE, or its contributions in 1/256 points."""
     for day in range(first, last + 1):
-        start = (day % TILE_DAYS) * (width + 1)
-        if rows.closes[row, start] == NO_CLOSE:
+        if rows.totals[row, day % TILE_DAYS] == NO_CLOSE:
             place = put(buffer, place, NO_VALUE)
             continue
+        start = (day % TILE_DAYS) * width
         for k in range(width):
-            place = put(buffer, place, np.int64(rows.closes[row, start + 1 + k]))
+            place = put(buffer, place, np.int64(rows.closes[row, start + k]))
     return place
 
 
@@ -250,18 +250,18 @@ def take_tiles(plan: Plan, rows: Rows, row: int, first: int, last: int, buffer: 
 def take_closes(rows: Rows, row: int, width: int, first: int, last: int, buffer: Bytes, place: int) -> int:
     """Read what `put_closes` wrote."""
     for day in range(first, last + 1):
-        start = (day % TILE_DAYS) * (width + 1)
         number, place = take(buffer, place)
         if number == NO_VALUE:
-            rows.closes[row, start] = NO_CLOSE
+            rows.totals[row, day % TILE_DAYS] = NO_CLOSE
             continue
+        start = (day % TILE_DAYS) * width
         total = number
-        rows.closes[row, start + 1] = np.int16(number)
+        rows.closes[row, start] = np.int16(number)
         for k in range(1, width):
             number, place = take(buffer, place)
-            rows.closes[row, start + 1 + k] = np.int16(number)
+            rows.closes[row, start + k] = np.int16(number)
             total += number
-        rows.closes[row, start] = np.int16(min(max(total, -32767), 32767))
+        rows.totals[row, day % TILE_DAYS] = np.int16(min(max(total, -32767), 32767))
     return place
 
 
@@ -307,7 +307,7 @@ def decode_cold(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> 
     last, place = take(buffer, place)
     rows.narrow[row] = 0
     rows.wide[row] = 0
-    rows.closes[row] = NO_CLOSE
+    rows.totals[row] = NO_CLOSE
     blank_items(rows, row)
     place = take_tiles(plan, rows, row, first, last, buffer, place)
     place = take_closes(rows, row, plan.inputs.shape[0] + 2, first, last, buffer, place)

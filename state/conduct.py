@@ -26,6 +26,8 @@ from state.work import (
 def is_muted_by_others(plan: Plan, rows: Rows, row: int, rule: int) -> bool:
     """Return whether a rule that mutes this one is open; those stand before it and have moved already."""
     others = plan.rules[rule, p.RULE_MUTED_BY]
+    if others == 0:
+        return False
     for other in range(rule):
         state = rows.ints[row, plan.offsets[p.OFFSET_RULES] + other * RULE_COLUMNS + RULE_STATE]
         if (others >> other) & 1 and state > lifecycle.PENDING:

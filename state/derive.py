@@ -7,8 +7,10 @@ from scoring.jit import entry_without_gil, part
 from scoring.plan import Plan
 from state.advance import fit_trajectory, wait_for_next
 from state.items import recount_distinct, recount_open
+from state.judge import note_rest
 from state.layout import (
     AS_OF,
+    AWAKE,
     DAY,
     DERIVED_FIXED,
     DERIVED_SIGNAL,
@@ -41,7 +43,10 @@ def derive(plan: Plan, rows: Rows, row: int) -> None:
             recount_open(plan, rows, row, signal)
         if plan.signals[signal, p.SIGNAL_DECAY] >= 0:
             decay_sealed(plan, rows, row, signal)
-    fit_trajectory(plan, rows, row)
+    fit_trajectory(rows, row)
+    rows.derived[row, AWAKE] = 0
+    for rule in range(plan.rules.shape[0]):
+        note_rest(plan, rows, row, rule, rows.ints[row, AS_OF])
     wait_for_next(plan, rows, row, rows.ints[row, AS_OF])
 
 

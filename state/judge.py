@@ -17,6 +17,7 @@ from scoring.vm import holds
 from state.announce import announce
 from state.conduct import calm_down, forget_episode, insist, is_muted_by_others, note_change
 from state.layout import (
+    AWAKE,
     BAND,
     BAND_SINCE,
     CANDIDATE,
@@ -75,7 +76,7 @@ def time_overrides(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> 
     for which in range(plan.overrides.shape[0]):
         column = plan.offsets[p.OFFSET_OVERRIDES] + which
         since = rows.ints[row, column]
-        if holds(plan.steps, plan.overrides[which, p.OVERRIDE_PROGRAM], work.variables):
+        if work.truths[which] != 0:
             if since == 0:
                 rows.ints[row, column] = at_ms
                 rows.dirty[row] |= HOT
@@ -114,7 +115,9 @@ def move_band(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
     if current == INSUFFICIENT:
         enter_band(plan, rows, work, row, target, at_ms)
         if target < plan.band_rule.size and plan.band_rule[target] >= 0:
-            rows.ints[row, plan.offsets[p.OFFSET_RULES] + plan.band_rule[target] * RULE_COLUMNS + RULE_HELD] = MUTED
+            rule = plan.band_rule[target]
+            rows.ints[row, plan.offsets[p.OFFSET_RULES] + rule * RULE_COLUMNS + RULE_HELD] = MUTED
+            rows.derived[row, AWAKE] |= 1 << rule
         return
     if target == current:
         if rows.ints[row, CANDIDATE] != INSUFFICIENT:
@@ -142,16 +145,34 @@ def rule_truth(plan: Plan, rows: Rows, work: Work, row: int, rule: int) -> bool:
 
 
 @part
+def note_rest(plan: Plan, rows: Rows, row: int, rule: int, at_ms: int) -> None:
+    """Note whether a rule is at rest at an instant: inactive, nothing to wait for, nothing held, not flapping."""
+    column = plan.offsets[p.OFFSET_RULES] + rule * RULE_COLUMNS
+    is_awake = (
+        rows.ints[row, column + RULE_STATE] != lifecycle.INACTIVE
+        or rows.ints[row, column + RULE_UNTIL] > at_ms
+        or rows.ints[row, column + RULE_HELD] != 0
+        or rows.ints[row, column + RULE_HISTORY] & flapping.FLAPPING != 0
+    )
+    if is_awake:
+        rows.derived[row, AWAKE] |= 1 << rule
+    else:
+        rows.derived[row, AWAKE] &= ~(1 << rule)
+
+
+@part
 def step_rules(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, from_band: int) -> None:
     """Move every rule of a row through its life cycle."""
     is_scored = not math.isnan(work.score[PICTURE_HEALTH])
     for rule in range(plan.rules.shape[0]):
-        column = plan.offsets[p.OFFSET_RULES] + rule * RULE_COLUMNS
-        state = rows.ints[row, column + RULE_STATE]
         # Without enough data nothing is raised and nothing ends, but a band that is gone has ended.
         if not is_scored and plan.rules[rule, p.RULE_BAND] < 0:
             continue
         is_true = rule_truth(plan, rows, work, row, rule)
+        if not is_true and rows.derived[row, AWAKE] >> rule & 1 == 0:
+            continue  # at rest, and nothing wakes it: its columns need not be fetched
+        column = plan.offsets[p.OFFSET_RULES] + rule * RULE_COLUMNS
+        state = rows.ints[row, column + RULE_STATE]
         if rows.ints[row, column + RULE_HELD] == MUTED:
             if is_true:
                 continue
@@ -171,6 +192,7 @@ def step_rules(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, from_ba
             state = enter_rule_state(plan, rows, work, row, rule, state, target, at_ms, from_band)
         if state == lifecycle.FIRING:
             insist(plan, rows, work, row, rule, at_ms, from_band, is_muted)
+        note_rest(plan, rows, row, rule, at_ms)
 
 
 @part
@@ -187,7 +209,12 @@ def next_timer(plan: Plan, rows: Rows, row: int, at_ms: int) -> int:
     if rows.ints[row, CANDIDATE] != INSUFFICIENT:
         wait = dwell_of(rows.ints[row, BAND], rows.ints[row, CANDIDATE], plan.dwell_ms)
         due = min(due, rows.ints[row, CANDIDATE_SINCE] + wait)
+    awake = rows.derived[row, AWAKE]
     for rule in range(plan.rules.shape[0]):
+        if awake >> rule == 0:
+            break
+        if awake >> rule & 1 == 0:
+            continue
         column = plan.offsets[p.OFFSET_RULES] + rule * RULE_COLUMNS
         ends = lifecycle.due_at(
             rows.ints[row, column + RULE_STATE],
@@ -311,6 +338,7 @@ def resolve_all(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> Non
         rows.ints[row, column + RULE_HELD] = 0
         forget_episode(rows, row, column)
         rows.ints[row, column + RULE_HISTORY] = 0  # a customer who comes back begins anew
+    rows.derived[row, AWAKE] = 0
 
 
 @entry
@@ -325,6 +353,7 @@ def enter_by_command(
     rows.ints[row, column + RULE_SINCE] = at_ms
     rows.ints[row, column + RULE_UNTIL] = until_ms
     rows.ints[row, column + RULE_HELD] = MUTED if is_end else 0
+    rows.derived[row, AWAKE] |= 1 << rule
     announce(plan, rows, work, row, rule, state, at_ms, rows.ints[row, BAND], RESOLUTION_COMMAND, 0)
     if is_end:
         forget_episode(rows, row, column)

@@ -112,7 +112,8 @@ SLOPE: Final = 1
 ACCELERATION: Final = 2
 DISTINCT_HEAD: Final = 3
 OPEN_HEAD: Final = 4
-DERIVED_FIXED: Final = 5
+AWAKE: Final = 5  # a bit per rule that is anything but at rest: only those need more than a look at their condition
+DERIVED_FIXED: Final = 6
 SUMS: Final = 0
 OPEN_COUNT: Final = 4
 OPEN_OLDEST: Final = 5
@@ -160,11 +161,6 @@ class Layout:
         return self.inputs + 2
 
     @property
-    def close_columns(self) -> int:
-        """Width of one day close: the sum of its contributions, then the contributions."""
-        return self.contributions + 1
-
-    @property
     def signal_block(self) -> int:
         """First column of the signals' block."""
         return self.entry + self.contributions
@@ -194,7 +190,7 @@ class Layout:
         """Memory of one row in the matrices, without distinct users, open items, key and profile."""
         return (
             8 * (self.int_columns + self.derived_columns + self.decayed * DECAY_COLUMNS)
-            + TILE_DAYS * (4 * self.narrow + 8 * self.wide + 2 * self.close_columns)
+            + TILE_DAYS * (4 * self.narrow + 8 * self.wide + 2 * (self.contributions + 1))
             + 9
         )
 

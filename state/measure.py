@@ -36,6 +36,7 @@ from state.layout import (
 from state.relative import relative_value
 from state.rows import Rows
 from state.tiles import WINDOW_DAYS, decayed, tile
+from state.work import Work
 
 MONTH_WINDOW = 2
 """Index of the 30-day window, over which the use of seats is counted."""
@@ -137,7 +138,7 @@ def has_spoken(plan: Plan, rows: Rows, row: int, signal: int) -> bool:
 
 
 @part
-def value_at(plan: Plan, rows: Rows, row: int, which: int, at_ms: int) -> float:
+def value_at(plan: Plan, rows: Rows, work: Work, row: int, which: int, at_ms: int) -> float:
     """Return value number `which` at an instant of the row's day (or that day's end), NaN where there is no data."""
     kind = plan.values[which, p.VALUE_KIND]
     signal = plan.values[which, p.VALUE_SIGNAL]
@@ -179,7 +180,7 @@ def value_at(plan: Plan, rows: Rows, row: int, which: int, at_ms: int) -> float:
     if kind == p.VALUE_DAYS_SINCE:
         return max((at_ms - last_at) / DAY_MS, 0.0)
     if plan.values[which, p.VALUE_COHORT] >= 0:
-        return relative_value(plan, rows, row, which, last_at, at_ms)
+        return relative_value(plan, rows, work, row, which, last_at, at_ms)
     if kind == p.VALUE_RATE:
         total = rows.derived[row, base + SUMS + window] / plan.unit[signal]
         return total / window_exposure(rows, row, window, at_ms)

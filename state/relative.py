@@ -32,6 +32,7 @@ from state.layout import (
 )
 from state.rows import Rows
 from state.tiles import WINDOW_DAYS, decayed, tile
+from state.work import Work
 
 
 @part
@@ -122,7 +123,27 @@ def fast_exposure(rows: Rows, row: int, place: int, at_ms: int) -> float:
 
 
 @part
-def relative_value(plan: Plan, rows: Rows, row: int, which: int, last_at: int, at_ms: int) -> float:
+def usual_rate(
+    plan: Plan, rows: Rows, work: Work, row: int, place: int, signal: int, last_at: int, at_ms: int
+) -> float:
+    """Return `habit`, found once an evaluation."""
+    if math.isnan(work.usual[signal]):
+        work.usual[signal] = habit(plan, rows, row, place, signal, last_at, at_ms)
+    return work.usual[signal]
+
+
+@part
+def recent_rate(
+    plan: Plan, rows: Rows, work: Work, row: int, place: int, signal: int, usual: float, at_ms: int
+) -> float:
+    """Return `recent`, found once an evaluation."""
+    if math.isnan(work.recent[signal]):
+        work.recent[signal] = recent(plan, rows, row, place, signal, usual, at_ms)
+    return work.recent[signal]
+
+
+@part
+def relative_value(plan: Plan, rows: Rows, work: Work, row: int, which: int, last_at: int, at_ms: int) -> float:
     """Return value number `which`, counted in cohort days; the signal has spoken, last at `last_at`."""
     kind = plan.values[which, p.VALUE_KIND]
     signal = plan.values[which, p.VALUE_SIGNAL]
@@ -149,11 +170,11 @@ def relative_value(plan: Plan, rows: Rows, row: int, which: int, last_at: int, a
     is_young = rows.derived[row, DAY] - rows.ints[row, FIRST_AT] // DAY_MS < trajectory.HABIT_MINIMUM_DAYS
     if is_young and (kind == p.VALUE_MOMENTUM or kind == p.VALUE_SURPRISE):
         return 0.0
-    usual = habit(plan, rows, row, place, signal, last_at, at_ms)
+    usual = usual_rate(plan, rows, work, row, place, signal, last_at, at_ms)
     if kind == p.VALUE_SILENCE:
         bursts = dispersion(plan, rows, row, signal, usual)
         return trajectory.silence(usual, quiet_days(rows, row, place, last_at, at_ms), bursts)
-    rate = recent(plan, rows, row, place, signal, usual, at_ms)
+    rate = recent_rate(plan, rows, work, row, place, signal, usual, at_ms)
     if kind == p.VALUE_LEVEL:
         return rate
     if kind == p.VALUE_MOMENTUM:

@@ -22,10 +22,10 @@ ITEM = np.dtype(
 
 
 class Rows(NamedTuple):
-    """The arrays a kernel works on; the first axis of the first eight is the row number.
+    """The arrays a kernel works on; the first axis of the first nine is the row number.
 
     Axes: ``ints[row, column]`` and ``derived[row, column]`` (see `state.layout`), ``decays[row, slot*5 + decay]``,
-    ``narrow``/``wide[row, slot*91 + day % 91]``, ``closes[row, (day % 91)*(contributions + 1)]`` (their sum) and the contributions, in 1/256 points,
+    ``narrow``/``wide[row, slot*91 + day % 91]``, ``closes[row, (day % 91)*contributions + contribution]`` in 1/256 points and ``totals[row, day % 91]``, their sums,
     ``next_due[row]`` ms, ``dirty[row]`` bits; ``items[item]``, ``slots[hash place]`` → item or -1,
     ``used[0]`` = items in use; of `state.busyness`: ``busy_days[day % 192, REFERENCE_DAY|EFFECTIVE_DAY]``,
     ``busyness[day % 192, cohort*signals + signal]`` millionths or NO_VALUE, ``busy_sums[place, DAILY|FAST|SLOW|PLAIN, age]``
@@ -38,6 +38,7 @@ class Rows(NamedTuple):
     narrow: NDArray[np.int32]
     wide: NDArray[np.int64]
     closes: NDArray[np.int16]
+    totals: NDArray[np.int16]
     next_due: NDArray[np.int64]
     dirty: NDArray[np.uint8]
     items: NDArray[np.void]

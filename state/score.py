@@ -66,7 +66,7 @@ def rounded(number: float) -> float:
 @part
 def close_health(plan: Plan, rows: Rows, row: int, day: int) -> float:
     """Return health at the end of a UTC day as it was kept then, NaN where there was none; the last 91 days are kept."""
-    total = rows.closes[row, (day % TILE_DAYS) * (plan.inputs.shape[0] + 3)]
+    total = rows.totals[row, day % TILE_DAYS]
     if total == NO_CLOSE or day >= rows.derived[row, DAY] or day < rows.derived[row, DAY] - TILE_DAYS:
         return math.nan
     return plan.constants[p.BASELINE] + total / CLOSE_UNIT
@@ -139,14 +139,13 @@ def override_stands(plan: Plan, rows: Rows, row: int, which: int, is_true: bool,
 
 @part
 def apply_limits(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, health: float) -> float:
-    """Return health after floors, caps and a person's override; `work.variables` holds what does not depend on it."""
+    """Return health after floors, caps and a person's override; `work.truths` tells which conditions hold."""
     for pass_caps in range(2):
         for which in range(plan.overrides.shape[0]):
             limit = plan.limits[which, pass_caps]
             if math.isnan(limit):
                 continue
-            is_true = holds(plan.steps, plan.overrides[which, p.OVERRIDE_PROGRAM], work.variables)
-            if override_stands(plan, rows, row, which, is_true, at_ms):
+            if override_stands(plan, rows, row, which, work.truths[which] != 0, at_ms):
                 health = min(health, limit) if pass_caps == 1 else max(health, limit)
     if rows.ints[row, MANUAL_HEALTH] != NO_VALUE and at_ms < rows.ints[row, MANUAL_UNTIL]:
         health = rows.ints[row, MANUAL_HEALTH] / MICRO
@@ -209,12 +208,16 @@ def propensity_at(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, whic
 def measure_health(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
     """Find a row's health at an instant of its day (0-100, to a millionth; NaN = insufficient data).
 
-    Fills `work`: values, sub-scores, weights, contributions, the variables that are not late, health and coverage.
+    Fills `work`: values, sub-scores, weights, contributions, the variables that are not late, the overrides' truths,
+    health and coverage.
     Changes no row.
     """
     inputs = plan.inputs.shape[0]
+    for signal in range(plan.signals.shape[0]):
+        work.usual[signal] = math.nan
+        work.recent[signal] = math.nan
     for which in range(plan.values.shape[0]):
-        work.values[which] = value_at(plan, rows, row, which, at_ms)
+        work.values[which] = value_at(plan, rows, work, row, which, at_ms)
     total = weighted = referenced = 0.0
     for which in range(inputs):
         value = work.values[which]
@@ -240,6 +243,8 @@ def measure_health(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> 
             work.variables[which] = fill_variable(plan, rows, work, row, which, at_ms, 0.0, 0.0, 0.0)
         else:
             work.variables[which] = math.nan
+    for which in range(plan.overrides.shape[0]):
+        work.truths[which] = holds(plan.steps, plan.overrides[which, p.OVERRIDE_PROGRAM], work.variables)
     baseline = plan.constants[p.BASELINE]
     if math.isnan(health):
         for which in range(inputs + 2):

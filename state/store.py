@@ -138,7 +138,8 @@ class AccountStore:
             "decays": np.zeros((capacity, max(layout.decayed, 1) * DECAY_COLUMNS)),
             "narrow": np.zeros((capacity, max(layout.narrow, 1) * TILE_DAYS), np.int32),
             "wide": np.zeros((capacity, max(layout.wide, 1) * TILE_DAYS), np.int64),
-            "closes": np.empty((capacity, TILE_DAYS * layout.close_columns), np.int16),
+            "closes": np.zeros((capacity, TILE_DAYS * layout.contributions), np.int16),
+            "totals": np.empty((capacity, TILE_DAYS), np.int16),
             "next_due": np.empty(capacity, np.int64),
             "dirty": np.zeros(capacity, np.uint8),
         }
@@ -146,7 +147,7 @@ class AccountStore:
     def _fresh(self, rows: dict[str, NDArray[Any]], start: int) -> None:
         rows["ints"][start:] = self._template
         rows["derived"][start:] = self._template_derived
-        rows["closes"][start:] = NO_CLOSE
+        rows["totals"][start:] = NO_CLOSE
         rows["next_due"][start:] = NEVER
 
 

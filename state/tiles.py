@@ -82,12 +82,15 @@ def decay_sealed(plan: Plan, rows: Rows, row: int, signal: int) -> None:
     daily mean plus 1, for events that come by the dozen the mean plus the dozen.
     """
     day = rows.derived[row, DAY]
+    today = day % TILE_DAYS
+    plane = plan.signals[signal, SIGNAL_PLANE]
+    ring = plan.signals[signal, SIGNAL_SLOT] * TILE_DAYS
     first = 1
-    while first < TILE_DAYS and tile(plan, rows, row, signal, day - first) == 0:
+    while first < TILE_DAYS and ring_tile(rows, row, plane, ring, today, first) == 0:
         first += 1
     fast = middle = slow = total = squares = 0.0
     for age in range(TILE_DAYS - 1, first - 1, -1):
-        amount = float(tile(plan, rows, row, signal, day - age))
+        amount = float(ring_tile(rows, row, plane, ring, today, age))
         if amount != 0.0:
             fast += amount * plan.decay_power[0, age - first]
             middle += amount * plan.decay_power[1, age - first]

@@ -54,13 +54,17 @@ COUNTS = 5
 class Work(NamedTuple):
     """Scratch and output arrays.
 
-    ``values[value]``, ``subscores[input]``, ``contributions[input, then missing data, then override and clamp]``,
+    ``values[value]``, ``usual[signal]`` and ``recent[signal]`` (rates per cohort day of the evaluation at hand, NaN = not asked
+    for yet), ``truths[override]`` (whether its condition holds), ``subscores[input]``, ``contributions[input, then missing data, then override and clamp]``,
     ``variables[slot]`` of the conditions: variables, literals and intermediate results; ``score[PICTURE_*]``;
     ``moves[line, MOVE_*]`` and ``pictures[line, …]``, the first ``counts[COUNT_MOVES]`` lines in use;
     ``nothing[contribution]`` zeros, the contributions of a healthy account.
     """
 
     values: NDArray[np.float64]
+    usual: NDArray[np.float64]
+    recent: NDArray[np.float64]
+    truths: NDArray[np.uint8]
     subscores: NDArray[np.float64]
     weights: NDArray[np.float64]
     contributions: NDArray[np.float64]
@@ -80,6 +84,9 @@ def make_work(plan: Plan, layout: Layout, lines: int) -> Work:
     picture = PICTURE_FIXED + values + inputs + 2 * layout.contributions
     return Work(
         values=np.full(values, np.nan),
+        usual=np.full(layout.signals, np.nan),
+        recent=np.full(layout.signals, np.nan),
+        truths=np.zeros(layout.overrides, np.uint8),
         subscores=np.zeros(inputs),
         weights=np.zeros(inputs),
         contributions=np.zeros(layout.contributions),

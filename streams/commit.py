@@ -34,6 +34,9 @@ FLUSH_SECONDS = 30.0
 FLUSH_SHARE = 4
 """A flush is followed by at least this many times its own duration, so committing takes a fifth of the time at most."""
 
+FLUSH_RECORDS = 50_000
+"""A flush under backlog waits for no more records than these, so that encoding it does not hold the event loop for long."""
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -103,14 +106,16 @@ class Committer:
             await self._gather_more(lease, began + interval)
             lease.is_dirty.clear()
             began = monotonic()
-            is_backlog = len(lease.inbox) > 0
+            is_backlog = not lease.was_drained
+            lease.was_drained = False
             await self.flush(lease)
             wanted = max(self._min_seconds, FLUSH_SHARE * (monotonic() - began), 2 * interval if is_backlog else 0)
             interval = min(wanted, self._max_seconds)
 
     async def _gather_more(self, lease: Lease, until: float) -> None:
-        """Wait for the interval to pass, or for an alert: an alert waits for nothing unless we are catching up."""
-        while (left := until - monotonic()) > 0:
+        """Wait for the interval to pass, for enough to write, or for an alert, which waits only while we catch up."""
+        enough = lease.records_flushed + FLUSH_RECORDS
+        while (left := until - monotonic()) > 0 and lease.records_applied < enough:
             if lease.fold.urgent and not len(lease.inbox):
                 return
             await asyncio.sleep(min(left, 0.01))
@@ -121,6 +126,7 @@ class Committer:
             async with lease.steady:
                 began = monotonic()
                 flush = lease.fold.take_flush()
+                lease.records_flushed = lease.records_applied
             if flush is None:
                 return
             self._observer.encoded(lease.partition, monotonic() - began)

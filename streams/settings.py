@@ -150,7 +150,7 @@ SETTINGS = (
         "milliseconds",
         "Time between two flushes of a partition when there is little to do.",
     ),
-    _whole("commit_max_ms", 1000, 10, 60_000, "milliseconds", "Time between two flushes of a partition under backlog."),
+    _whole("commit_max_ms", 5000, 10, 60_000, "milliseconds", "Time between two flushes of a partition under backlog."),
     _whole("metrics_port", 9464, 0, 65_535, "(0: none)", "Port of the worker's Prometheus metrics."),
     _whole("partitions", 8, 1, 1024, "", "Partitions of every topic; cannot change once events are in."),
     _whole(
@@ -210,7 +210,7 @@ class Settings:
     clock: Literal["wall", "log"] = "wall"
     tick_seconds: int = 5
     commit_min_ms: int = 50
-    commit_max_ms: int = 1000
+    commit_max_ms: int = 5000
     metrics_port: int = 9464
     partitions: int = 8
     replication: int = 1
