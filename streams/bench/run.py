@@ -1,11 +1,12 @@
 """The bench from beginning to end: stack, topics, preload, bound, stock Faust, worker, restore, stages, latency."""
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from deploy.local import Stack, StackError
 from deploy.local.processes import free_ports
 from streams import topics
 from streams.bench import children
+from streams.bench.crowd import measure_crowd
 from streams.bench.latency import measure_latency
 from streams.bench.loading import preload
 from streams.bench.report import figures
@@ -53,6 +55,25 @@ def bench(plan: Plan, settings: Settings, tell: Callable[[str], None]) -> dict[s
     Refusal
         Something did not start, or a worker ended.
     """
+    with _stack(settings, tell) as (own, folder):
+        return asyncio.run(_measure(plan, own, folder, tell))
+
+
+def bench_restore(accounts: int, settings: Settings, tell: Callable[[str], None]) -> dict[str, float]:
+    """Measure on a stack of its own how long a worker restores so many accounts; return the figures.
+
+    Raises
+    ------
+    Refusal
+        Something did not start, or a worker ended.
+    """
+    with _stack(settings, tell) as (own, _):
+        return asyncio.run(measure_crowd(own, accounts, tell))
+
+
+@contextlib.contextmanager
+def _stack(settings: Settings, tell: Callable[[str], None]) -> Iterator[tuple[Settings, Path]]:
+    """Yield settings of a stack that is gone afterwards, and a folder."""
     tell("warming the kernel (a minute when its sources changed)")
     warm = [sys.executable, "-m", "streams.cli", "warm"]
     warmed = subprocess.run(warm, env={**os.environ, **settings.environ()}, capture_output=True, text=True, check=False)
@@ -72,7 +93,7 @@ def bench(plan: Plan, settings: Settings, tell: Callable[[str], None]) -> dict[s
                 metrics_port=free_ports(1)[0],
                 log_level="WARNING",
             )
-            return asyncio.run(_measure(plan, own, Path(folder), tell))
+            yield own, Path(folder)
     except StackError as error:
         raise Refusal(str(error)) from error
 
