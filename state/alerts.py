@@ -201,6 +201,8 @@ def is_in_holdout(account: str, playbook: Playbook) -> bool:
     >>> [is_in_holdout(account, half) for account in ("a", "b", "c", "d")]
     [True, False, True, True]
     """
+    if playbook.holdout_percent == 0:
+        return False
     place = int.from_bytes(hashlib.sha256(f"{playbook.name}\0{account}".encode()).digest()[:8], "big")
     return place % 100 < playbook.holdout_percent
 
