@@ -315,9 +315,11 @@ def test_a_chunk_is_the_sum_of_its_records(topic, records, skew_ms):
     alone = [decode_chunk(topic, [record], skew_ms) for record in records]
     assert chunk.rejections == [(place, one.rejections[0][1]) for place, one in enumerate(alone) if one.rejections]
     for column in fields(Columns):
-        if column.name == "currency":
-            expected = [one.currency[0] if one.currency else None for one in alone if one.structs]
-            assert (chunk.currency or [None] * len(expected)) == expected
+        if column.name in ("currency", "source"):
+            stated = [getattr(one, column.name) for one in alone if one.structs]
+            expected = [only[0] or None if only else None for only in stated]
+            together = getattr(chunk, column.name) or [None] * len(expected)
+            assert [text or None for text in together] == expected
         else:
             expected = [entry for one in alone for entry in getattr(one, column.name)]
             assert list(getattr(chunk, column.name)) == expected
