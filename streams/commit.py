@@ -106,8 +106,7 @@ class Committer:
             await self._gather_more(lease, began + interval)
             lease.is_dirty.clear()
             began = monotonic()
-            is_backlog = not lease.was_drained
-            lease.was_drained = False
+            is_backlog = len(lease.inbox) > 0
             await self.flush(lease)
             wanted = max(self._min_seconds, FLUSH_SHARE * (monotonic() - began), 2 * interval if is_backlog else 0)
             interval = min(wanted, self._max_seconds)

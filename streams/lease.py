@@ -50,7 +50,6 @@ class Lease:
         self.newest_ms = 0
         self.records_applied = 0
         self.records_flushed = 0
-        self.was_drained = False
         self.flushes = 0
         self.loaded = 0
         self.to_load = 0
@@ -95,7 +94,6 @@ class Lease:
                 await asyncio.sleep(0)
 
     async def _await_work(self) -> None:
-        self.was_drained = True
         retry_at = self.inbox.retry_at
         if retry_at is None:
             await self.has_work.wait()
