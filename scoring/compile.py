@@ -10,6 +10,7 @@ from scoring import plan as p
 from scoring.conduct import Conduct
 from scoring.lowering import lower
 from scoring.model import (
+    ALERT_SEVERITIES,
     TOPICS,
     WINDOWS_DAYS,
     MeasureKind,
@@ -69,6 +70,8 @@ class RuleName:
     title: str
     escalated: str = ""
     """Severity once nobody answered it in time; "" where there is no such."""
+    suppressions: tuple[str, ...] = ()
+    """What suppresses its playbook's outreach, by the number of its column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +92,16 @@ def compile_model(model: Model) -> Compiled:
     signals = _signals(model, values)
     rules, rule_table, band_rule = _rules(model)
     programs = [override.when.program for override in model.overrides] + [rule.when.program for rule in model.rules]
-    lowered = lower(programs)
+    suppressions = [(playbook.name, each.when.program) for playbook in model.playbooks for each in playbook.suppress]
+    lowered = lower(programs + [program for _, program in suppressions])
     overrides = [(lowered.starts[k], override.for_ms or 0) for k, override in enumerate(model.overrides)]
-    rule_table[len(rules) - len(model.rules) :, p.RULE_PROGRAM] = lowered.starts[len(overrides) :]
+    rule_table[len(rules) - len(model.rules) :, p.RULE_PROGRAM] = lowered.starts[len(overrides) : len(programs)]
+    owners = [name for name, _ in suppressions]
+    for k, rule in enumerate(rules):
+        starts = [
+            start for name, start in zip(owners, lowered.starts[len(programs) :], strict=True) if name == rule.playbook
+        ]
+        rule_table[k, p.RULE_SUPPRESS : p.RULE_SUPPRESS + len(starts)] = starts
     inputs, curve_x, curve_y = _curves(model)
     terms, coefficients, term_start = _terms(model, values, (model.risk, model.expansion))
     powers, totals = _decays()
@@ -143,6 +153,8 @@ def _constants(model: Model) -> np.ndarray:
             value.engagement_cost,
             value.risky_from,
             value.expanding_from,
+            model.account_cap.count if model.account_cap else 0,
+            model.account_cap.days if model.account_cap else 0,
         ],
         np.float64,
     )
@@ -164,9 +176,9 @@ def _values(model: Model) -> tuple[Value, ...]:
     terms = (*model.risk.terms, *model.expansion.terms)
     momenta = [Value(ValueKind.MOMENTUM, term.target) for term in terms if term.kind is TermKind.MOMENTUM]
     values += [value for value in momenta if value not in values]
-    if any(term.kind is TermKind.SEAT_USE for term in terms) or any(
-        "seat_use" in text for text in (*(o.when.text for o in model.overrides), *(r.when.text for r in model.rules))
-    ):
+    conditions = [item.when for item in model.overrides] + [rule.when for rule in model.rules]
+    conditions += [each.when for playbook in model.playbooks for each in playbook.suppress]
+    if any(term.kind is TermKind.SEAT_USE for term in terms) or any("seat_use" in c.text for c in conditions):
         values.append(_seat_use(model))
     return tuple(values)
 
@@ -283,6 +295,7 @@ def _rules(model: Model) -> tuple[tuple[RuleName, ...], np.ndarray, np.ndarray]:
                 RuleName(
                     *(f"band-{band.name}", f"BAND_{band.name.upper()}", band.severity, band.playbook, title),
                     escalated=band.conduct.escalate_to,
+                    suppressions=_suppressed_by(model, band.playbook),
                 )
             )
             lines.append((0, 0, 0, k))
@@ -290,7 +303,9 @@ def _rules(model: Model) -> tuple[tuple[RuleName, ...], np.ndarray, np.ndarray]:
     for rule in model.rules:
         names.append(
             RuleName(
-                *(rule.name, rule.code, rule.severity, rule.playbook, rule.title), escalated=rule.conduct.escalate_to
+                *(rule.name, rule.code, rule.severity, rule.playbook, rule.title),
+                escalated=rule.conduct.escalate_to,
+                suppressions=_suppressed_by(model, rule.playbook),
             )
         )
         lines.append((0, rule.for_ms, rule.keep_firing_for_ms, -1))
@@ -302,10 +317,19 @@ def _rules(model: Model) -> tuple[tuple[RuleName, ...], np.ndarray, np.ndarray]:
         table[k, p.RULE_REPEAT] = conduct.repeat_ms
         table[k, p.RULE_ESCALATE] = conduct.escalate_after_ms
         table[k, p.RULE_MUTED_BY] = sum(1 << j for j in range(k) if names[k].name in conducts[j].mutes)
-        if model.flapping:
+        table[k, p.RULE_EVERY] = conduct.every_ms
+        playbook = names[k].playbook
+        table[k, p.RULE_DUE] = model.playbook(playbook).due_ms if playbook else 0
+        table[k, p.RULE_URGENT] = names[k].severity == ALERT_SEVERITIES[-1]
+        table[k, p.RULE_SUPPRESS : p.RULE_FIELDS] = p.NO_PROGRAM
+        if model.flapping and not conduct.every_ms:  # reviews come and go by their nature
             table[k, p.RULE_FLAP_ENTER] = model.flapping.enter_percent
             table[k, p.RULE_FLAP_LEAVE] = model.flapping.leave_percent
     return tuple(names), table, band_rule
+
+
+def _suppressed_by(model: Model, playbook: str | None) -> tuple[str, ...]:
+    return tuple(each.name for each in model.playbook(playbook).suppress) if playbook else ()
 
 
 def _variable(model: Model, values: Sequence[Value], number: int) -> tuple[int, int]:

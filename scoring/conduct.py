@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from scoring.expressions import Expression
+
 ACCOUNT_OWNER = "account_owner"
 """In a playbook: whoever owns the account, or the model's owner where nobody does."""
 
@@ -22,6 +24,9 @@ class Conduct:
         The higher severity, "" without escalation.
     mutes
         Names of rules, all later ones, that begin no episode while this one is open.
+    every_ms
+        ≥ 0, a review: how long after its condition began to hold, and after each time a person ended it, it asks
+        (again); 0 = an alert, which waits until its condition was false.
     """
 
     refractory_ms: int = 0
@@ -29,6 +34,7 @@ class Conduct:
     escalate_after_ms: int = 0
     escalate_to: str = ""
     mutes: tuple[str, ...] = ()
+    every_ms: int = 0
 
 
 PLAIN = Conduct()
@@ -51,6 +57,25 @@ class Flapping:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountCap:
+    """How many alerts of one account may begin within some days, today being the last; critical ones always may."""
+
+    count: int
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """Why nobody gets in touch with an account for a while: a name that people read, and when it holds.
+
+    `when` reads only what does not depend on health, so that it can be judged wherever an alert is announced.
+    """
+
+    name: str
+    when: Expression
+
+
+@dataclass(frozen=True, slots=True)
 class Playbook:
     """What a person should do: who, which steps, and within which time of the alert.
 
@@ -62,6 +87,16 @@ class Playbook:
         How, in the order to try: such as "call", "mail".
     holdout_percent
         0 to 50, share of accounts for which nothing is done, so that its effect can be measured.
+    due_ms
+        ≥ 0, from when the alert fired; past it the step is overdue. 0 = there is no such date.
+    escalate_to
+        Who has the step once it is overdue, as `owner` says it; "" = nobody else.
+    suppress
+        What makes getting in touch unwelcome, at most four.
+    contact_cap, contact_within_ms
+        How often an account is got in touch with within how long, whatever the reason; 0 = no cap.
+    recover_within_ms
+        The success measure: so soon after the alert the account should be back in green.
     """
 
     name: str
@@ -71,3 +106,8 @@ class Playbook:
     due_ms: int
     channels: tuple[str, ...] = ()
     holdout_percent: int = 0
+    escalate_to: str = ""
+    suppress: tuple[Suppression, ...] = ()
+    contact_cap: int = 0
+    contact_within_ms: int = 0
+    recover_within_ms: int = 0

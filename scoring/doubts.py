@@ -59,4 +59,5 @@ def _used_signals(model: Model) -> set[str]:
 def _loaded(model: Model) -> set[str]:
     """Return the names of the variables that rules and overrides read."""
     programs = [rule.when.program for rule in model.rules] + [item.when.program for item in model.overrides]
+    programs += [each.when.program for playbook in model.playbooks for each in playbook.suppress]
     return {model.variables[int(arg)] for program in programs for op, arg in program if op == Opcode.LOAD}

@@ -45,13 +45,14 @@ def model_fingerprint(model: Model) -> str:
             "overrides": [_override(item, names) for item in model.overrides],
             "bands": [_band(item) for item in model.bands],
             "rules": [_rule(item, names) for item in model.rules],
-            "playbooks": [_playbook(item) for item in model.playbooks],
+            "playbooks": [_playbook(item, names) for item in model.playbooks],
             "risk": _propensity(model.risk, signals),
             "expansion": _propensity(model.expansion, signals),
             "value": asdict(model.value),
             # What a file does not say is left out, so that models from before there was such a thing keep their name.
             **({"flapping": asdict(model.flapping)} if model.flapping else {}),
             **({"roles": model.roles} if model.roles else {}),
+            **({"account_cap": asdict(model.account_cap)} if model.account_cap else {}),
         },
     )
 
@@ -101,13 +102,17 @@ def _rule(item: Rule, names: list[str]) -> list[object]:
     return meaning + _conduct(item.conduct)
 
 
-def _playbook(item: Playbook) -> dict[str, object]:
-    said = asdict(item)
-    return {name: value for name, value in said.items() if value or name not in ("channels", "holdout_percent")}
+def _playbook(item: Playbook, names: list[str]) -> dict[str, object]:
+    said = asdict(item) | {"suppress": [[each.name, _program(each.when, names)] for each in item.suppress]}
+    said.pop("recover_within_ms")  # measures what was done, and changes nothing of it
+    said["contact_within_ms"] = item.contact_within_ms if item.contact_cap else 0
+    always = ("name", "goal", "owner", "steps", "due_ms")
+    return {name: value for name, value in said.items() if value or name in always}
 
 
 def _conduct(conduct: Conduct) -> list[object]:
-    return [] if conduct == PLAIN else [asdict(conduct)]
+    said = {name: value for name, value in asdict(conduct).items() if value or name != "every_ms"}
+    return [] if conduct == PLAIN else [said]
 
 
 def _propensity(item: Propensity, signals: dict[str, str]) -> list[object]:

@@ -2,8 +2,8 @@
 
 ::
 
-    bit   0 ......... 20   21         22          23 ...
-          today … 20 days  flapping   escalated   the day that bit 0 speaks of
+    bit   0 ......... 20   21         22          23        24         25       26 ...
+          today … 20 days  flapping   escalated   overdue   answered   capped   the day that bit 0 speaks of
           ago: 1 = changed
 
 A day weighs from 1.2 (today) in equal steps down to 0.8, so the newest changes count half as much again as the oldest.
@@ -21,7 +21,15 @@ SLOTS: Final = 21
 DAYS: Final = (1 << SLOTS) - 1
 FLAPPING: Final = 1 << 21
 ESCALATED: Final = 1 << 22
-DAY_UNIT: Final = 1 << 23
+OVERDUE: Final = 1 << 23
+"""Its next step's date has passed, and that was told."""
+ANSWERED: Final = 1 << 24
+"""Somebody acknowledged it, did a step, or got in touch."""
+CAPPED: Final = 1 << 25
+"""The account had its share of alerts when it began."""
+MARKS: Final = FLAPPING | ESCALATED | OVERDUE | ANSWERED | CAPPED
+"""What belongs to one episode."""
+DAY_UNIT: Final = 1 << 26
 HEAVIEST: Final = 120
 """Weight of today, in hundredths; each day before weighs two less, so that all 21 together are 2100."""
 
@@ -36,7 +44,7 @@ def days_before(history: int, day: int) -> int:
 @njit(cache=True)
 def changed(history: int, day: int) -> int:
     """Return the history with a change noted on a day; its marks stay."""
-    return day * DAY_UNIT + (history & (FLAPPING | ESCALATED)) + (days_before(history, day) | 1)
+    return day * DAY_UNIT + (history & MARKS) + (days_before(history, day) | 1)
 
 
 @njit(cache=True)

@@ -12,7 +12,7 @@ their order.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from scoring.conduct import PLAIN, Conduct, Flapping, Playbook
+from scoring.conduct import PLAIN, AccountCap, Conduct, Flapping, Playbook
 from scoring.economics import Economics
 from scoring.expressions import Expression
 
@@ -323,6 +323,8 @@ class Model:
         When rules count as flapping; None = never.
     roles
         Pairs (role, who has it), by role: whom playbooks mean by it.
+    account_cap
+        How many alerts of an account may begin within some days; None = any number.
     """
 
     name: str
@@ -349,6 +351,7 @@ class Model:
     warnings: tuple[str, ...] = field(default=())
     flapping: Flapping | None = None
     roles: tuple[tuple[str, str], ...] = ()
+    account_cap: AccountCap | None = None
 
     @property
     def band_names(self) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from scoring.reading import DASHED, Table, is_number, shown
 from scoring.reading_inputs import read_inputs, read_signals
 from scoring.reading_rules import (
     check_mutes,
+    playbook_tables,
+    read_account_cap,
     read_bands,
     read_flapping,
     read_overrides,
@@ -56,15 +58,17 @@ def parse(content: Mapping[str, object], source: str = "model") -> Model:
     head = _head(root)
     signals = read_signals(root)
     inputs = read_inputs(root, signals)
-    playbooks = read_playbooks(root)
-    bands = read_bands(root, tuple(playbooks))
+    plays = playbook_tables(root)
+    bands = read_bands(root, tuple(plays))
     names = [band.name for band in bands]
     variables = Variables({name: item.value for name, item in inputs.items()}, names, signals)
     overrides = read_overrides(root, variables)
-    rules = read_rules(root, variables, tuple(playbooks), names)
+    playbooks = read_playbooks(plays, variables)
+    rules = read_rules(root, variables, tuple(plays), names)
     check_mutes(root, bands, rules)
     flapping = read_flapping(root)
     roles = read_roles(root)
+    account_cap = read_account_cap(root)
     risk = _propensity(root.table("risk"), -3.0, DEFAULT_RISK, inputs, signals)
     expansion = _propensity(root.table("expansion"), -2.5, DEFAULT_EXPANSION, inputs, signals)
     value = _economics(root.table("value"))
@@ -87,6 +91,7 @@ def parse(content: Mapping[str, object], source: str = "model") -> Model:
         baseline=_baseline(tuple(inputs.values())),
         flapping=flapping,
         roles=roles,
+        account_cap=account_cap,
     )
     return replace(model, fingerprint=model_fingerprint(model), warnings=doubts_of(model))
 

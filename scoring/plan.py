@@ -127,7 +127,17 @@ RULE_MUTED_BY: Final = 7
 RULE_FLAP_ENTER: Final = 8
 """Percent; 0 = flapping is not looked for."""
 RULE_FLAP_LEAVE: Final = 9
-RULE_FIELDS: Final = 10
+RULE_EVERY: Final = 10
+"""Milliseconds; > 0 = a review."""
+RULE_DUE: Final = 11
+"""Milliseconds from when it fired until its next step is overdue; 0 = never."""
+RULE_URGENT: Final = 12
+"""1 = no cap holds it."""
+RULE_SUPPRESS: Final = 13
+"""First of the columns of programs that suppress its outreach; NO_PROGRAM = none."""
+SUPPRESSIONS: Final = 4
+RULE_FIELDS: Final = RULE_SUPPRESS + SUPPRESSIONS
+NO_PROGRAM: Final = -1
 
 # Kinds of variables the programs read (`variables`, column 0); column 1 is the target.
 VARIABLE_VALUE: Final = 0
@@ -169,6 +179,9 @@ EXPECTED_UPLIFT: Final = 5
 ENGAGEMENT_COST: Final = 6
 RISKY_FROM: Final = 7
 EXPANDING_FROM: Final = 8
+ACCOUNT_CAP: Final = 9
+"""0 = alerts of an account are not counted."""
+ACCOUNT_CAP_DAYS: Final = 10
 
 
 class Plan(NamedTuple):

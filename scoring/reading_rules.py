@@ -1,11 +1,14 @@
 """Bands, overrides, rules and playbooks of a model file: when somebody is told, and what they should do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from scoring.conduct import ACCOUNT_OWNER, Conduct, Flapping, Playbook
+from scoring import caps
+from scoring.conduct import ACCOUNT_OWNER, AccountCap, Conduct, Flapping, Playbook, Suppression
 from scoring.expressions import Expression, Opcode, compile_expression
 from scoring.model import ALERT_SEVERITIES, GREEN, Band, Override, Rule
-from scoring.reading import CODE, DASHED, IDENTIFIER, Table
+from scoring.plan import SUPPRESSIONS
+from scoring.reading import CODE, DASHED, IDENTIFIER, Table, shown
 from scoring.variables import Variables, nearest
 
 MAX_BANDS = 6
@@ -13,6 +16,8 @@ MAX_OVERRIDES = 16
 MAX_RULES = 48
 MAX_PLAYBOOKS = 48
 MAX_ROLES = 20
+MAX_CONTACTS = 20
+"""As many deeds as are kept of an account."""
 MAX_HOLDOUT_PERCENT = 50
 """Withholding help from more than half of the accounts measures nothing better."""
 
@@ -20,10 +25,15 @@ _NEVER = Expression("", ((int(Opcode.PUSH), 0.0),), 1)
 """Stands in for a condition with faults; no Model is built from it."""
 
 
-def read_playbooks(root: Table) -> dict[str, Playbook]:
-    """Return the playbooks by name, sorted."""
+def playbook_tables(root: Table) -> dict[str, Table]:
+    """Return the playbooks' tables by name, sorted: bands name playbooks, and playbooks read what knows the bands."""
+    return root.tables("playbooks", MAX_PLAYBOOKS, DASHED)
+
+
+def read_playbooks(tables: Mapping[str, Table], variables: Variables) -> dict[str, Playbook]:
+    """Return the playbooks by name."""
     found = {}
-    for name, table in root.tables("playbooks", MAX_PLAYBOOKS, DASHED).items():
+    for name, table in tables.items():
         found[name] = Playbook(
             name=name,
             goal=table.text("goal", ""),
@@ -32,9 +42,37 @@ def read_playbooks(root: Table) -> dict[str, Playbook]:
             due_ms=table.duration_ms("due", "7d"),
             channels=table.texts("channels"),
             holdout_percent=table.whole("holdout_percent", 0, 0, MAX_HOLDOUT_PERCENT),
+            escalate_to=table.text("escalate_to", ""),
+            suppress=_suppressions(table, variables),
+            contact_cap=table.whole("contact_cap", 0, 0, MAX_CONTACTS),
+            contact_within_ms=table.duration_ms("contact_within", "14d"),
+            recover_within_ms=table.duration_ms("recover_within", "30d"),
         )
+        _check_outreach(table)
         table.finish()
     return found
+
+
+def _suppressions(table: Table, variables: Variables) -> tuple[Suppression, ...]:
+    given = table.table("suppress")
+    if len(given.keys()) > SUPPRESSIONS:
+        table.note("suppress")(f"at most {SUPPRESSIONS} of them", str(len(given.keys())), "join conditions by or")
+    found = []
+    for name in given.keys():  # noqa: SIM118 - a Table is not a mapping
+        if not DASHED.fullmatch(name):
+            given.note(name)("a reason such as 'objected'", f"'{name}'", "use lower case, digits and dashes")
+        when = _condition(given, variables, name)
+        _refuse_circular(given, name, when, variables, "a suppression is judged wherever an alert is announced")
+        found.append(Suppression(name, when))
+    return tuple(found)
+
+
+def _check_outreach(table: Table) -> None:
+    for key in ("suppress", "contact_cap"):
+        if key in table and "channels" not in table:
+            table.note("channels")("how people get in touch", "nothing", f"{key} speaks of them: name them")
+    if "contact_within" in table and "contact_cap" not in table:
+        table.note("contact_cap")("how often within that time", "nothing", "give both, or neither")
 
 
 def read_bands(root: Table, playbooks: Sequence[str]) -> list[Band]:
@@ -89,10 +127,7 @@ def read_overrides(root: Table, variables: Variables) -> list[Override]:
     for table in root.rows("overrides", MAX_OVERRIDES):
         name = _own_name(table, [item.name for item in found])
         when = _condition(table, variables)
-        circular = variables.circular([int(arg) for op, arg in when.program if op == Opcode.LOAD])
-        if circular:
-            advice = "use sub-scores, values and attributes: an override changes health itself"
-            table.note("when")("variables that do not depend on health", ", ".join(f"'{c}'" for c in circular), advice)
+        _refuse_circular(table, "when", when, variables, "an override changes health itself")
         cap = table.optional_number("cap", 0.0, 100.0)
         floor = table.optional_number("floor", 0.0, 100.0)
         if ("cap" in table) == ("floor" in table):
@@ -119,21 +154,47 @@ def read_rules(root: Table, variables: Variables, playbooks: Sequence[str], band
         name = _own_name(table, [item.name for item in found])
         if name in [band_rule_name(band) for band in bands]:
             table.note("name")("a name that no band's own alert has", f"'{name}'", "rename it")
+        every_ms = _every(table)
+        severity = "info" if every_ms else "warning"
+        conduct = _conduct(table, severity)
         found.append(
             Rule(
                 name=name,
                 when=_condition(table, variables),
-                for_ms=table.duration_ms("for", "0h"),
-                keep_firing_for_ms=table.duration_ms("keep_firing_for", "24h"),
-                severity=table.choice("severity", ALERT_SEVERITIES, "warning"),
+                for_ms=every_ms or table.duration_ms("for", "0h"),
+                keep_firing_for_ms=table.duration_ms("keep_firing_for", "0h" if every_ms else "24h"),
+                severity=table.choice("severity", ALERT_SEVERITIES, severity),
                 playbook=_playbook(table, playbooks),
                 code=table.text("code", _code(name), pattern=CODE),
                 title=table.text("title", name.replace("-", " ")),
-                conduct=_conduct(table, "warning"),
+                conduct=replace(conduct, repeat_ms=every_ms, every_ms=every_ms) if every_ms else conduct,
             ),
         )
         table.finish()
     return found
+
+
+def _every(table: Table) -> int:
+    """Return how often a review asks, 0 for an alert; what that already says is not said a second time."""
+    every_ms = table.optional_duration_ms("every") or 0
+    for key in ("for", "repeat", "refractory") if every_ms else ():
+        if key in table:
+            table.raw(key)
+            table.note(key)(
+                "nothing beside every", shown(table.raw(key)), "leave it out: every says when it asks again"
+            )
+    return every_ms
+
+
+def read_account_cap(root: Table) -> AccountCap | None:
+    """Return how many alerts of an account may begin within some days, None where the file does not say."""
+    if "account_cap" not in root:
+        root.raw("account_cap")
+        return None
+    table = root.table("account_cap")
+    cap = AccountCap(table.whole("count", None, 1, caps.MOST), table.whole("days", caps.SLOTS, 1, caps.SLOTS))
+    table.finish()
+    return cap
 
 
 def read_roles(root: Table) -> tuple[tuple[str, str], ...]:
@@ -208,9 +269,16 @@ def _own_name(table: Table, taken: Sequence[str]) -> str:
     return name
 
 
-def _condition(table: Table, variables: Variables) -> Expression:
-    text = table.text("when")
-    return (compile_expression(text, variables, table.note("when")) if text else None) or _NEVER
+def _condition(table: Table, variables: Variables, key: str = "when") -> Expression:
+    text = table.text(key)
+    return (compile_expression(text, variables, table.note(key)) if text else None) or _NEVER
+
+
+def _refuse_circular(table: Table, key: str, when: Expression, variables: Variables, why: str) -> None:
+    circular = variables.circular([int(arg) for op, arg in when.program if op == Opcode.LOAD])
+    if circular:
+        expected, given = "variables that do not depend on health", ", ".join(f"'{c}'" for c in circular)
+        table.note(key)(expected, given, f"use sub-scores, values and attributes: {why}")
 
 
 def _playbook(table: Table, playbooks: Sequence[str]) -> str | None:

@@ -6,7 +6,9 @@ compile) is checked by `scoring.parse` only.
 
 from collections.abc import Mapping, Sequence
 
+from scoring.caps import MOST, SLOTS
 from scoring.model import ALERT_SEVERITIES, ITEM_SEVERITIES, TOPICS, Direction
+from scoring.plan import SUPPRESSIONS
 from scoring.reading import CODE, DASHED, IDENTIFIER
 from scoring.values import ATTRIBUTES, MEASURE_FIELDS
 
@@ -40,6 +42,7 @@ def json_schema() -> Schema:
         "value": _value(),
         "flapping": _flapping(),
         "roles": {"type": "object", "additionalProperties": _TEXT, "description": "role → who has it"},
+        "account_cap": _account_cap(),
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -130,6 +133,7 @@ def _rule() -> Schema:
         "for": {**_DURATION, "default": "0h", "description": "how long it must hold before the alert fires"},
         "keep_firing_for": {**_DURATION, "default": "24h", "description": "how long it must be false to resolve"},
         "severity": {"enum": list(ALERT_SEVERITIES), "default": "warning"},
+        "every": {**_DURATION, "description": "a review: asked so long after its condition began, or was answered"},
         "playbook": _TEXT,
         "title": _TEXT,
         "code": _pattern(CODE.pattern, "reason code"),
@@ -156,6 +160,14 @@ def _flapping() -> Schema:
     return {**_table(keys), "description": "share of the last 21 days with a change, newer ones weighing more"}
 
 
+def _account_cap() -> Schema:
+    keys: Keys = {
+        "count": {"type": "integer", "minimum": 1, "maximum": MOST},
+        "days": {"type": "integer", "minimum": 1, "maximum": SLOTS, "default": SLOTS},
+    }
+    return {**_table(keys, required=("count",)), "description": "how many alerts of an account may begin in some days"}
+
+
 def _playbook() -> Schema:
     keys: Keys = {
         "goal": _TEXT,
@@ -170,6 +182,17 @@ def _playbook() -> Schema:
             "default": 0,
             "description": "share of accounts for which nothing is done, to measure its effect",
         },
+        "escalate_to": _said("who has the step once it is overdue: a role, or a name"),
+        "suppress": {
+            "type": "object",
+            "maxProperties": SUPPRESSIONS,
+            "patternProperties": {f"^{DASHED.pattern}$": _TEXT},
+            "additionalProperties": False,
+            "description": "reason → condition under which nobody gets in touch",
+        },
+        "contact_cap": {"type": "integer", "minimum": 0, "maximum": 20, "description": "outreaches to an account …"},
+        "contact_within": {**_DURATION, "default": "14d", "description": "… within this time"},
+        "recover_within": {**_DURATION, "default": "30d", "description": "how soon the account should be green again"},
     }
     return _table(keys, required=("steps",))
 

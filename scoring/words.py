@@ -81,6 +81,9 @@ def _lines(model: Model) -> Iterator[str]:
     if model.flapping:
         enter, leave = model.flapping.enter_percent, model.flapping.leave_percent
         yield f"  An alert that changed on {enter}% of the last 21 days stays open until that is below {leave}%"
+    if model.account_cap:
+        cap = model.account_cap
+        yield f"  Beyond {cap.count} alerts of an account in {cap.days} days, more are marked as such, but for critical ones"
     yield ""
     yield from _propensity("Risk", model.risk)
     yield from _propensity("Expansion", model.expansion)
@@ -144,7 +147,7 @@ def _band(band: Band) -> str:
 
 
 def _rule(rule: Rule) -> str:
-    for_long = f", for {format_duration(rule.for_ms)}" if rule.for_ms else ""
+    for_long = f", for {format_duration(rule.for_ms)}" if rule.for_ms and not rule.conduct.every_ms else ""
     keep = f", until false for {format_duration(rule.keep_firing_for_ms)}" if rule.keep_firing_for_ms else ""
     playbook = f" → {rule.playbook}" if rule.playbook else ""
     said = f"  {rule.severity}: {rule.title} [{rule.code}]: {rule.when.text}{for_long}{keep}{playbook}"
@@ -156,7 +159,9 @@ def _conduct(conduct: Conduct) -> str:
     said = ""
     if conduct.escalate_to:
         said += f"; {conduct.escalate_to} when unanswered for {format_duration(conduct.escalate_after_ms)}"
-    if conduct.repeat_ms:
+    if conduct.every_ms:
+        said += f"; asked every {format_duration(conduct.every_ms)}, counted from the last answer"
+    elif conduct.repeat_ms:
         said += f"; again every {format_duration(conduct.repeat_ms)}"
     if conduct.refractory_ms:
         said += f"; not again for {format_duration(conduct.refractory_ms)}"
@@ -183,6 +188,12 @@ def _playbook(playbook: Playbook) -> Iterator[str]:
     goal = f": {playbook.goal}" if playbook.goal else ""
     how = f", by {', '.join(playbook.channels)}" if playbook.channels else ""
     yield f"  {playbook.name}{goal} ({playbook.owner}, within {format_duration(playbook.due_ms)}{how})"
+    if playbook.escalate_to:
+        yield f"    overdue, it is {playbook.escalate_to}'s"
+    yield from (f"    nobody gets in touch while {each.name}: {each.when.text}" for each in playbook.suppress)
+    if playbook.contact_cap:
+        within = format_duration(playbook.contact_within_ms)
+        yield f"    nobody gets in touch more than {playbook.contact_cap} times in {within}"
     if playbook.holdout_percent:
         yield f"    not for {playbook.holdout_percent}% of accounts, to measure its effect"
     yield from (f"    {number}. {step}" for number, step in enumerate(playbook.steps, 1))

@@ -129,7 +129,8 @@ def advance(plan: Plan, rows: Rows, work: Work, row: int, to_ms: int) -> bool:
     bool
         False when the room for moves ran out on the way: take them away and call again.
     """
-    room = work.moves.shape[0] - plan.rules.shape[0]
+    # A rule announces twice at most: a snooze that ends, and at once that nobody answered in time.
+    room = work.moves.shape[0] - 2 * plan.rules.shape[0]
     while rows.next_due[row] <= to_ms:
         if work.counts[COUNT_MOVES] > room:
             return False

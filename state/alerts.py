@@ -5,9 +5,9 @@ alert tells what was decided on, not what is known later.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,15 +18,18 @@ from scoring.compile import Compiled, RuleName
 from scoring.conduct import ACCOUNT_OWNER, Playbook
 from scoring.lifecycle import RESOLVED, STATE_NAMES
 from scoring.model import Model
-from state.deeds import owner_of, steps_done
+from state.deeds import contacts, owner_of, steps_done
 from state.flush import Message
 from state.moments import rfc3339
 from state.store import AccountStore
 from state.telling import About, Teller, tell_moves
 from state.work import (
+    MARK_CAPPED,
     MARK_ESCALATED,
     MARK_FLAPPING,
+    MARK_OVERDUE,
     MARK_REPEATED,
+    MARK_SUPPRESSED,
     MOVE_AT,
     MOVE_EPISODE,
     MOVE_FIRED,
@@ -39,6 +42,8 @@ from state.work import (
 )
 
 RESOLUTIONS: Final = ("CONDITION_ENDED", "ACCOUNT_CLOSED", "BY_COMMAND")
+ENOUGH_CONTACT: Final = "enough-contact"
+"""Why outreach is suppressed where a playbook's cap on contacts is reached."""
 OCCURRED_AT: Final = slice(len('"occurred_at":"'), len('"occurred_at":"2026-01-01T00:00:00.000Z'))
 """Where the time stands in the members that `tell_moves` writes."""
 
@@ -133,7 +138,7 @@ class Alerts:
             b',"holdout":true' if self._is_held_out(account, rule) else b"",
             *(self._head(move[MOVE_RULE], state, move[MOVE_MARKS]), members, b',"next_step":'),
             *(
-                self._next_step(row, rule, state, move[MOVE_FIRED], identity.decode()),
+                self._next_step(move, rule, identity.decode()),
                 decided,
                 b'"positions":',
                 positions,
@@ -169,12 +174,14 @@ class Alerts:
             self._heads[key] = _head(self._compiled.rules[rule], STATE_NAMES[state], marks)
         return self._heads[key]
 
-    def _next_step(self, row: int, rule: RuleName, state: int, at_ms: int, identity: str) -> bytes:
-        if state == RESOLVED or rule.playbook is None:
+    def _next_step(self, move: list[int], rule: RuleName, identity: str) -> bytes:
+        row, marks = move[MOVE_ROW], move[MOVE_MARKS]
+        if move[MOVE_STATE] == RESOLVED or rule.playbook is None:
             return b"null"
         profile = self._store.profile(row)
         account = self._store.names[row]
-        return orjson.dumps(next_step(self._compiled.model, rule.playbook, account, profile, at_ms, identity))
+        asked = Asked(identity, move[MOVE_FIRED], move[MOVE_AT], bool(marks & MARK_OVERDUE), suppressed_by(rule, marks))
+        return orjson.dumps(next_step(self._compiled.model, rule.playbook, account, profile, asked))
 
 
 def _head(rule: RuleName, state: str, marks: int) -> bytes:
@@ -188,6 +195,8 @@ def _head(rule: RuleName, state: str, marks: int) -> bytes:
         **({"escalated_from": rule.severity} if is_escalated else {}),
         **({"flapping": True} if marks & MARK_FLAPPING else {}),
         **({"repeated": True} if marks & MARK_REPEATED else {}),
+        **({"overdue": True} if marks & MARK_OVERDUE else {}),
+        **({"capped": True} if marks & MARK_CAPPED else {}),
     }
     return b"," + orjson.dumps(fixed)[1:-1] + b","
 
@@ -207,24 +216,61 @@ def is_in_holdout(account: str, playbook: Playbook) -> bool:
     return place % 100 < playbook.holdout_percent
 
 
-def next_step(
-    model: Model, name: str, account: str, profile: Mapping[str, Any], at_ms: int, identity: str
-) -> dict[str, Any]:
+def suppressed_by(rule: RuleName, marks: int) -> list[str]:
+    """Return the names of what suppresses a rule's outreach, from the marks of a move."""
+    return [name for which, name in enumerate(rule.suppressions) if marks & (MARK_SUPPRESSED << which)]
+
+
+class Asked(NamedTuple):
+    """What a next step depends on beside its playbook and account.
+
+    ``alert_id``; ``fired_ms`` when its episode began and ``at_ms`` when it is told, milliseconds UTC; whether it
+    ``is_overdue``; the names of what makes outreach ``suppressed``.
+    """
+
+    alert_id: str
+    fired_ms: int
+    at_ms: int
+    is_overdue: bool = False
+    suppressed: Sequence[str] = ()
+
+
+def next_step(model: Model, name: str, account: str, profile: Mapping[str, Any], asked: Asked) -> dict[str, Any]:
     """Return what a person should do: a playbook, whose it is (as assigned last, else its own), due when, done what.
 
     An account in the playbook's holdout has an owner and no steps.
     """
     playbook = model.playbook(name)
-    if playbook.owner == ACCOUNT_OWNER:
-        owner = profile.get("owner", model.owner)
-    else:
-        owner = dict(model.roles).get(playbook.owner, playbook.owner)
+    due_at = rfc3339(asked.fired_ms + playbook.due_ms)
+    suppressed = list(asked.suppressed)
+    if playbook.contact_cap:
+        made = contacts(profile, asked.at_ms - playbook.contact_within_ms, asked.at_ms)
+        suppressed += [ENOUGH_CONTACT] if made >= playbook.contact_cap else []
     return {
         "playbook": playbook.name,
         "goal": playbook.goal,
         "steps": [] if is_in_holdout(account, playbook) else list(playbook.steps),
         **({"channels": list(playbook.channels)} if playbook.channels else {}),
-        "owner": owner_of(profile, identity) or owner,
-        "due_at": rfc3339(at_ms + playbook.due_ms),
-        **({"done": done} if (done := steps_done(profile, identity)) else {}),
+        **({"suppressed": suppressed} if suppressed else {}),
+        **_owners(model, playbook, profile, asked, due_at),
+        "due_at": due_at,
+        **({"done": done} if (done := steps_done(profile, asked.alert_id)) else {}),
     }
+
+
+def _owners(
+    model: Model, playbook: Playbook, profile: Mapping[str, Any], asked: Asked, due_at: str
+) -> dict[str, str | bool]:
+    """Return whose a step is; once it is overdue, to whom it passed and from whom."""
+    owner = owner_of(profile, asked.alert_id) or _person(model, playbook.owner, profile)
+    if not asked.is_overdue:
+        return {"owner": owner}
+    if not playbook.escalate_to:
+        return {"owner": owner, "overdue": True}
+    now_with = owner_of(profile, asked.alert_id, due_at) or _person(model, playbook.escalate_to, profile)
+    return {"owner": now_with, "overdue": True, **({"passed_from": owner} if owner != now_with else {})}
+
+
+def _person(model: Model, said: str, profile: Mapping[str, Any]) -> str:
+    """Return who is meant by a playbook's owner: the account's, whoever has a role, or the name itself."""
+    return str(profile.get("owner", model.owner)) if said == ACCOUNT_OWNER else dict(model.roles).get(said, said)

@@ -6,6 +6,7 @@ from scoring import flapping, lifecycle
 from scoring import plan as p
 from scoring.jit import part
 from scoring.plan import Plan
+from scoring.vm import holds
 from state.layout import (
     ALERT_SEQUENCE,
     BAND,
@@ -26,8 +27,11 @@ from state.layout import (
 from state.rows import Rows
 from state.work import (
     COUNT_MOVES,
+    MARK_CAPPED,
     MARK_ESCALATED,
     MARK_FLAPPING,
+    MARK_OVERDUE,
+    MARK_SUPPRESSED,
     MOVE_AT,
     MOVE_BEFORE_DAYS,
     MOVE_EPISODE,
@@ -66,6 +70,19 @@ def before(plan: Plan, rows: Rows, row: int, picture: int, work: Work, line: int
 
 
 @part
+def suppressions(plan: Plan, work: Work, rule: int) -> int:
+    """Return a bit for each condition that suppresses the outreach of a rule's playbook now, after `score_at`."""
+    found = 0
+    for which in range(p.SUPPRESSIONS):
+        program = plan.rules[rule, p.RULE_SUPPRESS + which]
+        if program == p.NO_PROGRAM:
+            break
+        if holds(plan.steps, program, work.variables):
+            found |= 1 << which
+    return found
+
+
+@part
 def announce(
     plan: Plan,
     rows: Rows,
@@ -99,6 +116,12 @@ def announce(
         marks |= MARK_FLAPPING
     if history & flapping.ESCALATED:
         marks |= MARK_ESCALATED
+    if history & flapping.OVERDUE:
+        marks |= MARK_OVERDUE
+    if history & flapping.CAPPED:
+        marks |= MARK_CAPPED
+    if state != lifecycle.RESOLVED:
+        marks |= MARK_SUPPRESSED * suppressions(plan, work, rule)
     move[MOVE_MARKS] = marks
     if state == lifecycle.FIRING:
         rows.ints[row, column + RULE_TOLD] = at_ms

@@ -93,8 +93,8 @@ def begin(plan: Plan, rows: Rows, work: Work, row: int, topic: int, offset: int,
             sleep_until(plan, rows, row, target)
         if not advance(plan, rows, work, row, target):
             return NO_ROOM
-    # The event itself may move every rule once.
-    if work.counts[COUNT_MOVES] > work.moves.shape[0] - plan.rules.shape[0]:
+    # The event itself may move every rule, and a command one more.
+    if work.counts[COUNT_MOVES] > work.moves.shape[0] - 2 * plan.rules.shape[0] - 1:
         return NO_ROOM
     rows.ints[row, POSITIONS + topic] = offset
     rows.dirty[row] |= HOT

@@ -4,18 +4,23 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from scoring.compile import RuleName
+from scoring.flapping import ANSWERED
 from scoring.lifecycle import ACKNOWLEDGED, CLEARING, FIRING, SNOOZED
 from state.alerts import alert_id
 from state.changes import move_of, set_manual
 from state.deeds import Effect, deed_of, effect_on, is_complete, remember
 from state.events import Command
 from state.judge import enter_by_command
-from state.layout import COLD, RULE_COLUMNS, RULE_EPISODE, RULE_STATE, SNAPSHOT, Layout
+from state.layout import COLD, RULE_COLUMNS, RULE_EPISODE, RULE_HISTORY, RULE_STATE, SNAPSHOT, Layout
 from state.store import AccountStore
 
 LIVE: Final = (FIRING, ACKNOWLEDGED, SNOOZED, CLEARING)
+ANSWERS: Final = ("acknowledge", "step_done", "outreach")
+"""Commands after which a next step is not overdue: somebody is on it."""
 EPISODES_KNOWN: Final = 1000
 """How far back an ended alert is told from one that never was."""
 
@@ -64,14 +69,19 @@ class Commands:
         if event.command == "override":
             set_manual(self._store.rows.ints[row], event)
             return Effect.DONE
-        if event.alert_id is None:
-            return Effect.DONE
         ints, account = self._store.rows.ints[row], self._store.names[row]
+        if event.alert_id is None:
+            if event.command in ANSWERS:  # whoever got in touch with the account did so for all of its alerts
+                for rule in range(len(self._rules)):
+                    self._answer(ints, rule)
+            return Effect.DONE
         is_ended = False
         for rule, name in enumerate(self._rules):
             column = self._layout.rule_block + rule * RULE_COLUMNS
             state, episode = int(ints[column + RULE_STATE]), int(ints[column + RULE_EPISODE])
             if state in LIVE and event.alert_id == alert_id(account, name.name, episode):
+                if event.command in ANSWERS:
+                    self._answer(ints, rule)
                 move = move_of(event, state)
                 if move is not None:
                     until_ms = move.until_ms
@@ -80,3 +90,9 @@ class Commands:
             known = range(episode, max(episode - EPISODES_KNOWN, 0), -1)
             is_ended = is_ended or any(event.alert_id == alert_id(account, name.name, past) for past in known)
         return effect_on(event.command, is_live=False, is_ended=is_ended, has_moved=False)
+
+    def _answer(self, ints: NDArray[np.int64], rule: int) -> None:
+        """Note that somebody is on an open alert's next step."""
+        column = self._layout.rule_block + rule * RULE_COLUMNS
+        if ints[column + RULE_STATE] in LIVE:
+            ints[column + RULE_HISTORY] |= ANSWERED

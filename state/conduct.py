@@ -1,11 +1,14 @@
-"""What an alert's conduct adds to its life: muting by others, flapping, escalation, repetition."""
+"""What an alert's conduct adds to its life: muting by others, caps, flapping, escalation, overdue steps, repetition."""
 
-from scoring import flapping, lifecycle
+import numpy as np
+
+from scoring import caps, flapping, lifecycle
 from scoring import plan as p
 from scoring.jit import part
 from scoring.plan import Plan
-from state.announce import announce
+from state.announce import announce, suppressions
 from state.layout import (
+    BEGUN,
     DAY,
     HOT,
     RULE_COLUMNS,
@@ -62,13 +65,39 @@ def note_change(plan: Plan, rows: Rows, row: int, rule: int, is_begin: bool) -> 
 
 
 @part
+def count_begin(plan: Plan, rows: Rows, row: int, rule: int) -> None:
+    """Count an alert that begins against the account's cap, or mark it as one beyond that."""
+    cap = np.int64(plan.constants[p.ACCOUNT_CAP])
+    if cap == 0:
+        return
+    day, begun = rows.derived[row, DAY], rows.ints[row, BEGUN]
+    is_over = caps.total(begun, day, np.int64(plan.constants[p.ACCOUNT_CAP_DAYS])) >= cap
+    if is_over and plan.rules[rule, p.RULE_URGENT] == 0:
+        rows.ints[row, plan.offsets[p.OFFSET_RULES] + rule * RULE_COLUMNS + RULE_HISTORY] |= flapping.CAPPED
+    else:
+        rows.ints[row, BEGUN] = caps.counted(begun, day)
+
+
+@part
 def insist(plan: Plan, rows: Rows, work: Work, row: int, rule: int, at_ms: int, from_band: int, is_muted: bool) -> None:
-    """Announce again what fires and nobody answers: graver when it is time, else when it is due to be repeated."""
+    """Announce again what fires and nobody answers: graver or overdue when it is time, else when it is to be repeated."""
     column = plan.offsets[p.OFFSET_RULES] + rule * RULE_COLUMNS
-    history = rows.ints[row, column + RULE_HISTORY]
-    after, repeat = plan.rules[rule, p.RULE_ESCALATE], plan.rules[rule, p.RULE_REPEAT]
-    if after > 0 and not history & flapping.ESCALATED and at_ms >= rows.ints[row, column + RULE_FIRED] + after:
-        rows.ints[row, column + RULE_HISTORY] = history | flapping.ESCALATED
+    history, fired = rows.ints[row, column + RULE_HISTORY], rows.ints[row, column + RULE_FIRED]
+    after, repeat, due = (
+        plan.rules[rule, p.RULE_ESCALATE],
+        plan.rules[rule, p.RULE_REPEAT],
+        plan.rules[rule, p.RULE_DUE],
+    )
+    is_news = False
+    if after > 0 and not history & flapping.ESCALATED and at_ms >= fired + after:
+        history = (history | flapping.ESCALATED) & ~flapping.CAPPED  # what grew graver has a right to be heard
+        is_news = True
+    is_late = due > 0 and not history & (flapping.OVERDUE | flapping.ANSWERED) and at_ms >= fired + due
+    if is_late and suppressions(plan, work, rule) == 0:  # nobody is late with what nobody should do
+        history |= flapping.OVERDUE
+        is_news = True
+    if is_news:
+        rows.ints[row, column + RULE_HISTORY] = history
         announce(plan, rows, work, row, rule, lifecycle.FIRING, at_ms, from_band, RESOLUTION_CONDITION, 0)
     elif (
         repeat > 0
@@ -84,4 +113,4 @@ def forget_episode(rows: Rows, row: int, column: int) -> None:
     """Clear what belonged to an episode that has ended; the days with changes stay."""
     rows.ints[row, column + RULE_FIRED] = 0
     rows.ints[row, column + RULE_TOLD] = 0
-    rows.ints[row, column + RULE_HISTORY] &= ~(flapping.FLAPPING | flapping.ESCALATED)
+    rows.ints[row, column + RULE_HISTORY] &= ~flapping.MARKS

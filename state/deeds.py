@@ -114,10 +114,16 @@ def is_complete(event: Command) -> bool:
     return None not in needs.get(event.command, ())
 
 
-def owner_of(profile: Mapping[str, Any], alert_id: str) -> str | None:
-    """Return whom an alert was assigned to last, None where nobody was."""
-    assigned = (deed for deed in reversed(deeds_of(profile)) if deed.command == "assign")
+def owner_of(profile: Mapping[str, Any], alert_id: str, after: str = "") -> str | None:
+    """Return whom an alert was assigned to last (with `after`, an RFC 3339 time, since then), None where nobody was."""
+    assigned = (deed for deed in reversed(deeds_of(profile)) if deed.command == "assign" and deed.at > after)
     return next((deed.owner for deed in assigned if deed.alert_id == alert_id and deed.effect is Effect.DONE), None)
+
+
+def contacts(profile: Mapping[str, Any], from_ms: int, to_ms: int) -> int:
+    """Return how many times somebody got in touch with an account in a time `(from, to]`, milliseconds UTC."""
+    reached = (deed for deed in deeds_of(profile) if deed.command == "outreach" and deed.effect is Effect.DONE)
+    return sum(rfc3339(from_ms) < deed.at <= rfc3339(to_ms) for deed in reached)
 
 
 def steps_done(profile: Mapping[str, Any], alert_id: str) -> list[dict[str, str | None]]:

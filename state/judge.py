@@ -15,7 +15,7 @@ from scoring.jit import entry, part
 from scoring.plan import Plan
 from scoring.vm import holds
 from state.announce import announce
-from state.conduct import calm_down, forget_episode, insist, is_muted_by_others, note_change
+from state.conduct import calm_down, count_begin, forget_episode, insist, is_muted_by_others, note_change
 from state.layout import (
     AWAKE,
     BAND,
@@ -234,6 +234,9 @@ def next_timer(plan: Plan, rows: Rows, row: int, at_ms: int) -> int:
             ends = rows.ints[row, column + RULE_TOLD] + repeat
             if repeat > 0 and ends > at_ms:
                 due = min(due, ends)
+            ends = rows.ints[row, column + RULE_FIRED] + plan.rules[rule, p.RULE_DUE]
+            if ends > at_ms and rows.ints[row, column + RULE_HISTORY] & flapping.ANSWERED == 0:
+                due = min(due, ends)
     return due
 
 
@@ -263,6 +266,7 @@ def enter_rule_state(
         rows.ints[row, column + RULE_EPISODE] += 1
         rows.ints[row, column + RULE_FIRED] = at_ms
         note_change(plan, rows, row, rule, True)
+        count_begin(plan, rows, row, rule)
     if not is_back and target in (lifecycle.FIRING, lifecycle.RESOLVED):
         announce(plan, rows, work, row, rule, target, at_ms, from_band, RESOLUTION_CONDITION, 0)
     if target == lifecycle.RESOLVED:
@@ -345,14 +349,17 @@ def resolve_all(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> Non
 def enter_by_command(
     plan: Plan, rows: Rows, work: Work, row: int, rule: int, state: int, at_ms: int, until_ms: int
 ) -> None:
-    """Put a rule into the state a person asked for and announce it. A resolved one waits until its condition was false."""
+    """Put a rule into the state a person asked for and announce it.
+
+    A resolved alert waits until its condition was false; a resolved review asks again when its time has come.
+    """
     column = plan.offsets[p.OFFSET_RULES] + rule * RULE_COLUMNS
     is_end = state == lifecycle.RESOLVED
     score_at(plan, rows, work, row, at_ms)
     rows.ints[row, column + RULE_STATE] = lifecycle.INACTIVE if is_end else state
     rows.ints[row, column + RULE_SINCE] = at_ms
     rows.ints[row, column + RULE_UNTIL] = until_ms
-    rows.ints[row, column + RULE_HELD] = MUTED if is_end else 0
+    rows.ints[row, column + RULE_HELD] = MUTED if is_end and plan.rules[rule, p.RULE_EVERY] == 0 else 0
     rows.derived[row, AWAKE] |= 1 << rule
     announce(plan, rows, work, row, rule, state, at_ms, rows.ints[row, BAND], RESOLUTION_COMMAND, 0)
     if is_end:

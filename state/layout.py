@@ -15,7 +15,7 @@ import numpy as np
 
 from scoring.plan import PLANE_NARROW, PLANE_WIDE, SIGNAL_COHORT, SIGNAL_DECAY, SIGNAL_PLANE, Plan
 
-LAYOUT_VERSION: Final = 3
+LAYOUT_VERSION: Final = 4
 
 NO_VALUE: Final = -(2**63)
 """Stands for "not known" wherever 0 would be a statement."""
@@ -89,7 +89,10 @@ TOPICS_SEEN: Final = 29  # a bit per topic the account ever sent an event on
 TODAY: Final = 30  # events since the last midnight
 PACE: Final = 31  # eight times the mean of events a day, decaying over eight days
 POSITIONS: Final = 32
-FIXED: Final = POSITIONS + ROW_TOPICS
+BEGUN: Final = (
+    POSITIONS + ROW_TOPICS
+)  # `scoring.caps`: alerts begun on each of the last seven days, where a cap counts them
+FIXED: Final = BEGUN + 1
 
 # Columns per signal, per override and per rule, in blocks after the fixed ones.
 LAST_AT: Final = 0

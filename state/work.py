@@ -28,6 +28,10 @@ MOVE_COLUMNS = MOVE_POSITIONS + ROW_TOPICS
 MARK_ESCALATED = 1
 MARK_FLAPPING = 2
 MARK_REPEATED = 4
+MARK_OVERDUE = 8
+MARK_CAPPED = 16
+MARK_SUPPRESSED = 32
+"""The first of as many bits as a playbook may have suppressions; they stand above all others."""
 
 RESOLUTION_CONDITION = 0
 RESOLUTION_CLOSED = 1
@@ -78,7 +82,7 @@ class Work(NamedTuple):
 
 def make_work(plan: Plan, layout: Layout, lines: int) -> Work:
     """Return empty scratch for a model; `lines` moves, or a little more, fit before the caller must take them away."""
-    lines = max(lines, 2 * layout.rules + 1)
+    lines = max(lines, 2 * layout.rules + 2)
     values = plan.values.shape[0]
     inputs = layout.inputs
     picture = PICTURE_FIXED + values + inputs + 2 * layout.contributions

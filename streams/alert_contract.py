@@ -3,6 +3,7 @@
 Fields may be added, so readers ignore what they do not know; none is renamed or given another meaning.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -54,7 +55,11 @@ class Done(msgspec.Struct):
 
 
 class NextStep(msgspec.Struct):
-    """What a person should do: whose it is, and until when; `done` tells what was done of it."""
+    """What a person should do: whose it is, and until when; `done` tells what was done of it.
+
+    `suppressed` says why nobody should get in touch through `channels` now; `overdue` that its date has passed, and
+    `passed_from` whose it was before.
+    """
 
     playbook: str
     goal: str
@@ -62,6 +67,9 @@ class NextStep(msgspec.Struct):
     owner: str
     due_at: str
     channels: list[str] | UnsetType = UNSET
+    suppressed: list[str] | UnsetType = UNSET
+    overdue: bool | UnsetType = UNSET
+    passed_from: str | UnsetType = UNSET
     done: list[Done] | UnsetType = UNSET
 
 
@@ -93,7 +101,8 @@ class Alert(msgspec.Struct):
     """One state that one alert came to: an alert is a rule of an account in one episode.
 
     `sequence` rises by one with each record of the account; together with `alert_id` it is the record's CloudEvents id.
-    `escalated_from`, `flapping`, `repeated` and `holdout` are there only where they apply, `resolution` only at the end.
+    `escalated_from`, `flapping`, `repeated`, `overdue`, `capped` and `holdout` are there only where they apply,
+    `resolution` only at the end.
     """
 
     alert_id: str
@@ -120,8 +129,25 @@ class Alert(msgspec.Struct):
     escalated_from: Severity | UnsetType = UNSET
     flapping: bool | UnsetType = UNSET
     repeated: bool | UnsetType = UNSET
+    overdue: bool | UnsetType = UNSET
+    capped: bool | UnsetType = UNSET
     holdout: bool | UnsetType = UNSET
     resolution: Literal["CONDITION_ENDED", "ACCOUNT_CLOSED", "BY_COMMAND"] | UnsetType = UNSET
+
+
+AGAIN = ("repeated", "escalated_from", "overdue")
+"""Members that tell an alert which fires once more from one that begins."""
+
+
+def begins(alert: Mapping[str, object]) -> bool:
+    """Return whether a record tells of an alert for the first time, so that counting such records counts alerts.
+
+    Examples
+    --------
+    >>> [begins(a) for a in ({"state": "firing"}, {"state": "firing", "overdue": True}, {"state": "resolved"})]
+    [True, False, False]
+    """
+    return alert["state"] == "firing" and not any(member in alert for member in AGAIN)
 
 
 HEADERS = {

@@ -18,14 +18,13 @@ from typing import Any
 import numpy as np
 import orjson
 
-from scoring import lifecycle
 from scoring.compile import Compiled
-from scoring.lifecycle import STATE_NAMES
 from scoring.model import GREEN
 from state.cohorts import LATENESS_MS
 from state.flush import Message
 from state.history import HistoryPartition
 from state.layout import BAND, CLOSED, DAY_MS, HOUR_MS, INPUT_TOPICS, NO_VALUE
+from streams.alert_contract import begins
 from streams.cli.columns import MAPPING_FILE, read_mappings
 from streams.cli.files import EventFile, topic_of
 from streams.event_order import Line, Stretch
@@ -34,7 +33,6 @@ from streams.halt import Refusal
 TOPICS = INPUT_TOPICS[: INPUT_TOPICS.index("commands") + 1]
 """Topics of a history, in rank order."""
 SUFFIXES = (*(f".{kind}{packed}" for kind in ("jsonl", "csv") for packed in ("", ".gz", ".zst")), ".parquet")
-FIRING = STATE_NAMES[lifecycle.FIRING]
 
 
 def files_of(folder: Path) -> list[EventFile]:
@@ -239,7 +237,7 @@ class Replay:
         for alert in self.state.take_alerts():
             assert alert.value is not None
             told = orjson.loads(alert.value)
-            if told["state"] == FIRING:
+            if begins(told):
                 self.alerts[told["rule"], told["severity"]] += 1
             if self.sinks.alert:
                 self.sinks.alert(alert.value)

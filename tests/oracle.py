@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from scoring.conduct import Playbook
 from scoring.model import MeasureKind, Model, Signal
 from state.decode import Chunk, decode_chunk
 from state.murmur2 import partition_of
@@ -102,6 +103,10 @@ class Oracle:
         self._rules += [(rule.name, None, rule) for rule in model.rules]  # type: ignore[misc]
         self._conducts = {f"band-{band.name}": band.conduct for band in model.bands}
         self._conducts |= {rule.name: rule.conduct for rule in model.rules}
+        named = {f"band-{band.name}": band for band in model.bands} | {rule.name: rule for rule in model.rules}
+        plays = {playbook.name: playbook for playbook in model.playbooks}
+        self._plays = {name: plays[each.playbook] for name, each in named.items() if each.playbook}
+        self._urgent = {name for name, each in named.items() if each.severity == "critical"}
 
     # ---- the journal
 
@@ -252,6 +257,7 @@ class Oracle:
             if event.health is not None:
                 account.manual = (round(event.health * 1e6) / 1e6, event.until_ms)
             return
+        self._answer(name, account, event)
         for rule, life in account.rules.items():
             if event.alert_id != alert_id(name, rule, life.episode) or life.state not in LIVE:
                 continue
@@ -266,11 +272,19 @@ class Oracle:
                 kept = "inactive" if state == "resolved" else state
                 is_end = state == "resolved"
                 life.state, life.since, life.until = kept, account.as_of, until
-                life.held, life.is_muted = "", is_end
+                life.held, life.is_muted = "", is_end and not self._conducts[rule].every_ms
                 score = self._reader(account, account.as_of).score()
                 self._announce(name, account, rule, state, score, account.band)
                 if is_end:
                     self._forget(life)
+
+    def _answer(self, name: str, account: Account, event: Any) -> None:
+        """Note whose next step somebody is on now: getting in touch with an account answers all of its alerts."""
+        is_done = event.command == "step_done" and event.step is not None
+        for rule, life in account.rules.items():
+            is_meant = event.alert_id in (None, alert_id(name, rule, life.episode))
+            if event.command == "outreach" or ((event.command == "acknowledge" or is_done) and event.alert_id):
+                life.is_answered = life.is_answered or (is_meant and life.state in LIVE)
 
     # ---- time
 
@@ -334,6 +348,7 @@ class Oracle:
                 conduct = self._conducts[name]
                 dues += [life.fired + conduct.escalate_after_ms] if conduct.escalate_after_ms else []
                 dues += [life.told + conduct.repeat_ms] if conduct.repeat_ms else []
+                dues += [] if life.is_answered else [life.fired + play.due_ms for play in self._play(name)]
         return min([next_point(account), *(due for due in dues if due > account.as_of)])
 
     # ---- decisions
@@ -438,9 +453,14 @@ class Oracle:
     def _begin(self, name: str, account: Account, rule: str, score: Score, before: int | None) -> None:
         life, flapping = account.rules[rule], self.model.flapping
         life.episode, life.fired = life.episode + 1, account.as_of
-        if flapping:
+        if flapping and not self._conducts[rule].every_ms:
             life.changes.add(account.day)
             life.is_flapping = life.is_flapping or self._flap(account, life) >= flapping.enter_percent * 21
+        cap = self.model.account_cap
+        if cap:
+            lately = [day for day in account.begun if account.day - cap.days < day]
+            life.is_capped = len(lately) >= cap.count and rule not in self._urgent
+            account.begun += [] if life.is_capped else [account.day]
         self._enter(name, account, rule, "firing", score, before)
 
     def _end(self, name: str, account: Account, rule: str, score: Score, before: int | None) -> None:
@@ -461,8 +481,13 @@ class Oracle:
         is_free: bool,  # noqa: FBT001
     ) -> None:
         life, conduct, now = account.rules[rule], self._conducts[rule], account.as_of
+        is_news = False
         if conduct.escalate_after_ms and not life.is_escalated and now >= life.fired + conduct.escalate_after_ms:
-            life.is_escalated = True
+            life.is_escalated, life.is_capped, is_news = True, False, True
+        is_late = any(play.due_ms and now >= life.fired + play.due_ms for play in self._play(rule))
+        if is_late and not life.is_overdue and not life.is_answered and not self._suppressed(account, rule, score):
+            life.is_overdue = is_news = True
+        if is_news:
             self._announce(name, account, rule, "firing", score, before)
         elif conduct.repeat_ms and now >= life.told + conduct.repeat_ms and is_free and not life.is_flapping:
             self._announce(name, account, rule, "firing", score, before, ("repeated",))
@@ -473,6 +498,17 @@ class Oracle:
 
     def _forget(self, life: RuleLife) -> None:
         life.fired, life.told, life.is_escalated, life.is_flapping = 0, 0, False, False
+        life.is_overdue = life.is_answered = life.is_capped = False
+
+    def _suppressed(self, account: Account, rule: str, score: Score) -> tuple[str, ...]:
+        """Return what makes getting in touch unwelcome, by name."""
+        reader = self._reader(account, account.as_of)
+        suppress = [each for play in self._play(rule) for each in play.suppress]
+        return tuple(each.name for each in suppress if reader.holds(each.when.program, score))
+
+    def _play(self, rule: str) -> list[Playbook]:
+        """Return a rule's playbook, as a list of none or one."""
+        return [self._plays[rule]] if rule in self._plays else []
 
     def _enter(self, name: str, account: Account, rule: str, state: str, score: Score, before: int | None) -> None:
         life = account.rules[rule]
@@ -495,6 +531,9 @@ class Oracle:
             life.told = account.as_of
         marks += ("escalated",) if life.is_escalated else ()
         marks += ("flapping",) if life.is_flapping else ()
+        marks += ("overdue",) if life.is_overdue else ()
+        marks += ("capped",) if life.is_capped else ()
+        marks += self._suppressed(account, rule, score) if state != "resolved" else ()
         health, risk = (None if math.isnan(number) else number for number in (score.health, score.risk))
         line = (rule, life.episode, state, account.as_of, before, account.band, health, risk)
         self.alerts.append(Alert(name, account.sequence, *line, tuple(sorted(marks))))

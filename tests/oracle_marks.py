@@ -68,6 +68,9 @@ class RuleLife:
     told: int = 0  # when it was last announced as firing
     is_escalated: bool = False
     is_flapping: bool = False
+    is_overdue: bool = False
+    is_answered: bool = False
+    is_capped: bool = False
     changes: set[int] = field(default_factory=set)  # days on which it changed
 
 
@@ -89,6 +92,7 @@ class Account:
     band: int | None = None
     band_since: int = 0
     candidate: tuple[int, int] | None = None  # (band, since)
+    begun: list[int] = field(default_factory=list)  # the day of each alert that began under the account's cap
     sequence: int = 0
     attributes: dict[str, int] = field(default_factory=dict)
     profile: dict[str, str] = field(default_factory=dict)

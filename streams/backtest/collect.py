@@ -33,6 +33,9 @@ class _Alert(msgspec.Struct):
     severity: str
     state: str
     occurred_at: str
+    escalated_from: str | None = None
+    repeated: bool = False
+    overdue: bool = False
 
 
 _ALERTS = msgspec.json.Decoder(_Alert)
@@ -118,7 +121,8 @@ class Collector:
 
     def _alert(self, body: bytes) -> None:
         alert = _ALERTS.decode(body)
-        if alert.state == STATE_NAMES[FIRING]:
+        is_again = alert.repeated or alert.overdue or alert.escalated_from is not None
+        if alert.state == STATE_NAMES[FIRING] and not is_again:
             at_ms = int(parse_times([alert.occurred_at])[0])
             self._alerts.append(Told(alert.account_id, alert.rule, alert.severity, at_ms))
 

@@ -71,7 +71,13 @@ def marks(alert: dict[str, Any]) -> list[str]:
     (['was warning', 'still'], [])
     """
     said = [f"was {alert['escalated_from']}"] if alert.get("escalated_from") else []
-    words = {"flapping": "flapping", "repeated": "still", "holdout": "held out"}
+    words = {
+        "flapping": "flapping",
+        "repeated": "still",
+        "overdue": "overdue",
+        "capped": "capped",
+        "holdout": "held out",
+    }
     return said + [word for name, word in words.items() if alert.get(name)]
 
 
@@ -156,7 +162,10 @@ def _reason_lines(reasons: Sequence[dict[str, Any]]) -> Text:
 def _step_line(step: dict[str, Any]) -> Text:
     done = {deed["step"] for deed in step.get("done", [])}
     steps = ", ".join(f"{each} (done)" if each in done else each for each in step["steps"])
-    return Text(f"\n          do: {steps} ({step['playbook']}, {step['owner']}, by {step['due_at'][:10]})", "cyan")
+    told = Text(f"\n          do: {steps} ({step['playbook']}, {step['owner']}, by {step['due_at'][:10]})", "cyan")
+    if step.get("suppressed"):
+        told.append(f"  do not get in touch: {', '.join(step['suppressed'])}", "yellow")
+    return told
 
 
 def _model(snapshot: dict[str, Any]) -> str:

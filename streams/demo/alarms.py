@@ -18,6 +18,8 @@ class Alarm(NamedTuple):
         As in the record.
     at_ms
         ``occurred_at``, milliseconds UTC.
+    is_again
+        Whether it was told before: repeated, or overdue.
     """
 
     account_id: str
@@ -26,11 +28,12 @@ class Alarm(NamedTuple):
     state: str
     severity: str
     at_ms: int
+    is_again: bool = False
 
     @property
     def is_loud(self) -> bool:
         """Whether this is a firing alert that asks somebody to act."""
-        return self.state == "firing" and self.severity in LOUD
+        return self.state == "firing" and self.severity in LOUD and not self.is_again
 
 
 class _Body(msgspec.Struct):
@@ -40,6 +43,8 @@ class _Body(msgspec.Struct):
     state: str
     severity: str
     occurred_at: datetime
+    repeated: bool = False
+    overdue: bool = False
 
 
 _DECODER = msgspec.json.Decoder(_Body)
@@ -60,7 +65,8 @@ def read_alarm(body: bytes) -> Alarm:
     """
     found = _DECODER.decode(body)
     at_ms = round(found.occurred_at.timestamp() * 1000)
-    return Alarm(found.account_id, found.alert_id, found.rule, found.state, found.severity, at_ms)
+    is_again = found.repeated or found.overdue
+    return Alarm(found.account_id, found.alert_id, found.rule, found.state, found.severity, at_ms, is_again)
 
 
 def loud_by_account(alarms: Iterable[Alarm]) -> dict[str, list[Alarm]]:

@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError
 
 from streams.access import kafka
-from streams.demo.alarms import LOUD, Alarm, read_alarm
+from streams.demo.alarms import Alarm, read_alarm
 from streams.demo.event import instant
 from streams.demo.feed import TOPICS
 from streams.settings import Settings
@@ -156,7 +156,7 @@ class Watch:
     def _take(self, body: bytes) -> None:
         alarm = read_alarm(body)
         self.alarms.append(alarm)
-        if alarm.state != "firing" or alarm.severity not in LOUD:
+        if not alarm.is_loud:
             return
         self.fired += 1
         second = int(time.monotonic())

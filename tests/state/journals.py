@@ -229,7 +229,7 @@ class Traffic:
 
     def _command(self, account: str) -> dict[str, Any]:
         random = self.random
-        command = random.choice(("acknowledge", "snooze", "resolve", "override", "note"))
+        command = random.choice(("acknowledge", "snooze", "resolve", "override", "note", "step_done", "outreach"))
         fields: dict[str, Any] = {"command": command, "by": "ann"}
         if command == "override":
             fields["health"] = random.choice((0, 35.5, 55, 90))
@@ -237,6 +237,10 @@ class Traffic:
             fields["until"] = rfc3339(self.now + random.choice((HOUR // 3, 5 * HOUR, 4 * DAY, 40 * DAY)))
         if command != "override" and self.rules:
             fields["alert_id"] = alert_id(account, random.choice(self.rules), random.randrange(1, 4))
+        if command == "outreach" and random.random() < 0.5:
+            fields.pop("alert_id", None)  # of the account as a whole
+        if command == "step_done" and random.random() < 0.8:
+            fields["step"] = "ring"
         return fields
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from scoring.compile import compile_model
-from scoring.flapping import ESCALATED, FLAPPING
+from scoring.flapping import ANSWERED, CAPPED, ESCALATED, FLAPPING, OVERDUE
 from scoring.jit import Handle, handle
 from scoring.model import Model
 from scoring.plan import Plan
@@ -71,8 +71,10 @@ def alerts_of(flushes: Iterable[Flush]) -> list[tuple[Any, ...]]:
         bands = (body["from_band"], body["to_band"])
         scores = (body["scores"]["health"], body["scores"]["risk"])
         head = (body["account_id"], body["sequence"], body["rule"], body["episode"], body["state"], message.timestamp)
-        members = {"escalated_from": "escalated", "flapping": "flapping", "repeated": "repeated"}
-        marks = tuple(mark for member, mark in members.items() if member in body)
+        members = {"capped": "capped", "escalated_from": "escalated", "flapping": "flapping", "overdue": "overdue"}
+        marks = [mark for member, mark in (members | {"repeated": "repeated"}).items() if member in body]
+        step = body["next_step"] or {}
+        marks = tuple(sorted(marks + [name for name in step.get("suppressed", []) if name != "enough-contact"]))
         lines.append((*head, *bands, *scores, marks))
     return sorted(lines, key=lambda line: line[:2])
 
@@ -138,7 +140,7 @@ def _rule(partition: Partition, ints: list[int], k: int) -> tuple[Any, ...]:
     start = partition.layout.rule_block + k * lay.RULE_COLUMNS
     state, since, episode, until, held, fired, told, history = ints[start : start + lay.RULE_COLUMNS]
     is_resting = state == 0
-    marks = (fired, told, history & FLAPPING != 0, history & ESCALATED != 0)
+    marks = (fired, told, *(history & bit != 0 for bit in (FLAPPING, ESCALATED, OVERDUE, ANSWERED, CAPPED)))
     return (STATES[state], None if is_resting else since, episode, until if state == 4 else None, held == -1, *marks)
 
 
@@ -177,6 +179,7 @@ def expected(oracle: Oracle) -> dict[str, dict[str, Any]]:
                     rule.until if rule.state == "snoozed" else None,
                     rule.is_muted,
                     *(rule.fired, rule.told, rule.is_flapping, rule.is_escalated),
+                    *(rule.is_overdue, rule.is_answered, rule.is_capped),
                 )
                 for name, rule in life.rules.items()
             },

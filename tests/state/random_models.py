@@ -129,13 +129,15 @@ def random_model(random: Random) -> Model:
             {
                 "name": f"r{k}",
                 "when": random.choice(CONDITIONS + HEALTH_CONDITIONS),
-                "for": random.choice(DURATIONS),
-                "keep_firing_for": random.choice(DURATIONS),
-                **_conduct(random, [f"r{later}" for later in range(k + 1, rules)]),
+                **_timing(random, [f"r{later}" for later in range(k + 1, rules)]),
+                **_play(random),
             }
             for k in range(rules)
         ],
+        "playbooks": _playbooks(random),
     }
+    if random.random() < 0.4:
+        content["account_cap"] = {"count": random.randrange(1, 4), "days": random.randrange(1, 8)}
     if random.random() < 0.6:
         content["flapping"] = {"enter_percent": random.choice((6, 12, 30)), "leave_percent": random.choice((0, 3, 5))}
     if random.random() < 0.7:
@@ -167,6 +169,35 @@ def _inputs(random: Random) -> dict[str, dict[str, Any]]:
     return inputs
 
 
+def _timing(random: Random, later: list[str]) -> dict[str, Any]:
+    """Return how a rule behaves in time: one in five is a review."""
+    if random.random() < 0.2:
+        return {"every": random.choice(("5h", "26h", "4d")), "keep_firing_for": random.choice(DURATIONS)}
+    kept = {"for": random.choice(DURATIONS), "keep_firing_for": random.choice(DURATIONS)}
+    return kept | _conduct(random, later)
+
+
+def _play(random: Random) -> dict[str, Any]:
+    """Name one of the playbooks, or none."""
+    return random.choice(({}, {"playbook": "call"}, {"playbook": "write"}, {"playbook": "wait"}))
+
+
+def _playbooks(random: Random) -> dict[str, dict[str, Any]]:
+    """Return playbooks whose dates pass soon and whose outreach is suppressed now and then."""
+    reasons = random.sample(CONDITIONS, random.randrange(1, 5))
+    return {
+        "call": {"steps": ["ring"], "due": random.choice(("4h", "30h", "5d")), "escalate_to": "boss"},
+        "write": {
+            "steps": ["write"],
+            "due": random.choice(("0h", "4h", "30h", "5d")),
+            "channels": ["mail"],
+            "suppress": {f"s{k}": reason for k, reason in enumerate(reasons)},
+            "contact_cap": random.randrange(3),
+        },
+        "wait": {"steps": ["wait"], "due": "0h"},
+    }
+
+
 def _conduct(random: Random, later: list[str]) -> dict[str, Any]:
     """Return a random conduct of an alert that may mute later rules; half of the time it says nothing."""
     if random.random() < 0.5:
@@ -193,7 +224,7 @@ def _bands(random: Random, rules: list[str]) -> list[dict[str, Any]]:
                 "leave_above": round(enter + random.choice((0.5, 4, 9)), 3),
                 "dwell": random.choice(DURATIONS),
                 "alert": is_told,
-                **(_conduct(random, rules) if is_told else {}),
+                **(_conduct(random, rules) | _play(random) if is_told else {}),
             }
         )
     return bands

@@ -1,50 +1,11 @@
 """How alerts behave beyond their condition: rest, repetition, escalation, muting, flapping; told as stories and counted."""
 
-import json
-from typing import Any
-
 import pytest
 
-from scoring.parse import parse
 from state.moments import rfc3339
 from tests.oracle import alert_id
 from tests.state.journals import DAY, HOUR, START, Log
-from tests.state.looking import feed, partition_for
-from tests.state.random_models import SIGNALS
-
-MIDNIGHT = START // DAY * DAY + DAY
-
-
-def model_of(rules: list[dict[str, Any]], **changes: Any):
-    """A model whose health is the last score; its rules read it. No band's alert gets in the way."""
-    content: dict[str, Any] = {
-        "name": "conduct",
-        "version": 1,
-        "signals": {name: dict(signal) for name, signal in SIGNALS.items()},
-        "inputs": {"n": {"value": "last(nps)", "curve": [[0, 0], [10, 100]], "weight": 1}},
-        "bands": [{"name": "red", "enter_below": 1, "leave_above": 2, "dwell": "0h", "alert": False}],
-        "rules": rules,
-        "playbooks": {"call": {"steps": ["ring"], "due": "5d"}},
-    }
-    return parse({**content, **changes}, "conduct")
-
-
-def low(name: str = "low", below: int = 50, **conduct: Any) -> dict[str, Any]:
-    """A rule that is true while health is low, at once both ways."""
-    return {"name": name, "when": f"health < {below}", "keep_firing_for": "0h", **conduct}
-
-
-def told(model, log: Log) -> list[tuple[str, str, float, dict[str, Any]]]:
-    """Return (rule, state, hours since the start, the record) of everything announced."""
-    alerts = [json.loads(message.value) for message in feed(partition_for(model), log.journal).take_flush().alerts]
-    times = [message.timestamp for message in feed(partition_for(model), log.journal).take_flush().alerts]
-    return [(a["rule"], a["state"], (at - START) / HOUR, a) for a, at in zip(alerts, times, strict=True)]
-
-
-def scores(log: Log, *pairs: tuple[float, float]) -> None:
-    """Let account a score so much at so many hours after the start."""
-    for hours, score in pairs:
-        log.event("support", "a", START + round(hours * HOUR), event="nps", score=score)
+from tests.state.scored import low, model_of, scores, told
 
 
 def test_after_a_resolve_it_rests() -> None:
@@ -79,14 +40,15 @@ def test_what_nobody_answers_grows_graver_in_its_episode() -> None:
     log.tick(START + 5 * DAY)
     scores(log, (121, 9), (122, 2))
     log.tick(START + 6 * DAY)
-    found = told(model_of([low(severity="warning", escalate_after="3d", playbook="call")]), log)
+    playbooks = {"call": {"steps": ["ring"], "due": "6d"}}
+    found = told(model_of([low(severity="warning", escalate_after="3d", playbook="call")], playbooks=playbooks), log)
     assert [(s, h, r["severity"], r.get("escalated_from"), r["episode"]) for _, s, h, r in found] == [
         ("firing", 1.0, "warning", None, 1),
         ("firing", 73.0, "critical", "warning", 1),
         ("resolved", 121.0, "critical", "warning", 1),
         ("firing", 122.0, "warning", None, 2),
     ]
-    due = rfc3339(START + HOUR + 5 * DAY)
+    due = rfc3339(START + HOUR + 6 * DAY)
     assert [record["next_step"]["due_at"] for *_, record in found[:2]] == [due, due], (
         "the date stays that of the episode"
     )
