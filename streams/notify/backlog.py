@@ -7,8 +7,8 @@
                         └ due in 5 min, 2 tries
                                 └ the same alert as 42: waits behind it, or a late "firing" would follow its "resolved"
 
-What is committed is the position (45) and, as its metadata, the few offsets before it that are still owed with their
-tries. So one delivery that fails for hours holds neither the others nor, after a restart, makes them go out again.
+What is committed is the position (45) and, as its metadata, where the target began and the few offsets before the
+position that are still owed with their tries. So one delivery that fails for hours holds neither the others nor, after a restart, makes them go out again.
 """
 
 import json
@@ -51,11 +51,15 @@ class Owed:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What an earlier process committed: the position, what it still owed (offset → tries, due), and a place that is gone."""
+    """What an earlier process committed: the position, what it still owed (offset → tries, due), and a place that is gone.
+
+    `since` is the first offset that was ever for this target.
+    """
 
     position: int
     owed: dict[int, tuple[int, int]] = field(default_factory=dict)
     gone: str = ""
+    since: int = 0
 
     @property
     def start(self) -> int:
@@ -80,7 +84,7 @@ def remembered(position: int, metadata: str) -> Remembered:
     if not isinstance(known, dict) or known.get("version") != VERSION:
         return Remembered(position)
     owed = {position - back: (tries, due_seconds * 1000) for back, tries, due_seconds in known["owed"]}
-    return Remembered(position, owed, known.get("gone", ""))
+    return Remembered(position, owed, known.get("gone", ""), known.get("since", 0))
 
 
 class Backlog:
@@ -105,9 +109,19 @@ class Backlog:
         return self._position
 
     @property
+    def since(self) -> int:
+        """First offset that was ever for this target."""
+        return self._known.since
+
+    @property
     def waiting(self) -> int:
         """How many deliveries are owed."""
         return len(self._owed)
+
+    @property
+    def alerts(self) -> set[str]:
+        """Ids of the alerts of which a delivery is owed."""
+        return {owed.alert["alert_id"] for owed in self._owed.values()}
 
     @property
     def is_full(self) -> bool:
@@ -168,5 +182,6 @@ class Backlog:
         owed |= {offset: kept for offset, kept in self._known.owed.items() if offset >= self._position}
         self.is_changed = False
         entries = [[position - offset, tries, -(-due_ms // 1000)] for offset, (tries, due_ms) in sorted(owed.items())]
-        known = {"version": VERSION, "owed": entries, **({"gone": self.gone} if self.gone else {})}
+        known = {"version": VERSION, "since": self._known.since, "owed": entries}
+        known |= {"gone": self.gone} if self.gone else {}
         return position, json.dumps(known, separators=(",", ":"))

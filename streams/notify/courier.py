@@ -3,6 +3,7 @@
 Each target has its own position, so a slow or dead one holds nobody else. Per partition the position and what is still
 owed before it are committed together (`backlog`); after `kill -9` a delivery under way is made again, with the same id.
 What is given up becomes a dead letter in one transaction with the position: once, however often this dies.
+An Alertmanager is told of what stands again and again, because it keeps that in memory only.
 """
 
 import asyncio
@@ -10,7 +11,8 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from typing import Final, Self
+from contextlib import aclosing
+from typing import Any, Final, Self
 
 import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -20,13 +22,14 @@ from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 from streams.access import kafka
 from streams.dead_letters import UNDELIVERED
 from streams.halt import Refusal
-from streams.notify.backlog import Backlog, Owed, remembered
+from streams.notify.backlog import Backlog, Owed, Remembered, remembered
 from streams.notify.observer import DeliveryObserver
 from streams.notify.records import alert_of, is_for_now
+from streams.notify.reminding import Standing
 from streams.notify.sending import Outcome, Sender, Verdict
-from streams.notify.targets import Target
+from streams.notify.targets import Alertmanager, Target
 from streams.outbox import Outbox
-from streams.reading import committed
+from streams.reading import committed, read_all
 from streams.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -69,6 +72,7 @@ class Courier(ConsumerRebalanceListener):
         self._sender = Sender(target)
         self._backlogs: dict[TopicPartition, Backlog] = {}
         self._tries: dict[asyncio.Task[Outcome], tuple[TopicPartition, Owed]] = {}
+        self._standing = Standing(target.place.resend_ms if isinstance(target.place, Alertmanager) else 0)
         self._assignments = 0
         self._is_assigned = False
 
@@ -108,6 +112,7 @@ class Courier(ConsumerRebalanceListener):
     def _forget(self) -> None:
         self._assignments += 1
         self._backlogs.clear()
+        self._standing.forget()
         for task in self._tries:
             task.cancel()
         self._tries.clear()
@@ -118,6 +123,7 @@ class Courier(ConsumerRebalanceListener):
             await self._begin_reading()
             for tp, records in (await self._consumer.getmany(timeout_ms=POLL_MS)).items():
                 await self._take(tp, records)
+            await self._remind()
             self._start_tries()
             await self._settle()
             self._hold_back()
@@ -138,7 +144,12 @@ class Courier(ConsumerRebalanceListener):
         for tp in new:
             known = kept.get(tp)
             is_known = known is not None and known.offset >= 0
-            memory = remembered(known.offset, known.metadata) if known and is_known else remembered(starts[tp], "")
+            first = Remembered(starts[tp], since=starts[tp])
+            memory = remembered(known.offset, known.metadata) if known and is_known else first
+            if isinstance(self._target.place, Alertmanager):
+                await self._look_back(tp, memory)
+                if assignments != self._assignments:
+                    return
             backlog = Backlog(memory)
             if self._is_enabling or backlog.gone != self._target.fingerprint:
                 backlog.gone = ""
@@ -147,6 +158,31 @@ class Courier(ConsumerRebalanceListener):
             self._consumer.seek(tp, memory.start)
             self._backlogs[tp] = backlog
 
+    async def _look_back(self, tp: TopicPartition, memory: Remembered) -> None:
+        """Read what stands of what an earlier process delivered."""
+        async with aclosing(read_all(self._settings, tp.topic, tp.partition)) as records:
+            async for record in records:
+                if record.offset >= memory.start:
+                    break
+                alert = alert_of(record) if record.offset >= memory.since else None
+                if alert is not None and self._is_wanted(alert):
+                    self._standing.note(tp, alert)
+
+    async def _remind(self) -> None:
+        """Tell an Alertmanager again what stands; what has a delivery under way, which may be its end, is not told."""
+        place = self._target.place
+        if not isinstance(place, Alertmanager) or any(backlog.gone for backlog in self._backlogs.values()):
+            return
+        owed = {each for backlog in self._backlogs.values() for each in backlog.alerts}
+        for alerts in self._standing.due(_now_ms(), owed):
+            outcome = await self._sender.remind(place, alerts)
+            if outcome.verdict is not Verdict.DELIVERED:
+                logger.warning("%s: %d standing alerts not told again: %s", self._target.name, len(alerts), outcome.why)
+                return
+
+    def _is_wanted(self, alert: dict[str, Any]) -> bool:
+        return is_for_now(alert) and self._target.takes(alert)
+
     async def _take(self, tp: TopicPartition, records: Sequence[ConsumerRecord]) -> None:
         """Take the records of one fetch, unless they were fetched before the partition was looked up."""
         backlog = self._backlogs.get(tp)
@@ -154,9 +190,11 @@ class Courier(ConsumerRebalanceListener):
             return
         for record in records:
             alert = alert_of(record)
-            is_wanted = alert is not None and is_for_now(alert) and self._target.takes(alert)
+            is_wanted = alert is not None and self._is_wanted(alert)
             self._observer.read(self._target.name, is_wanted=is_wanted)
             backlog.add(record.offset, alert if is_wanted else None)
+            if alert is not None and is_wanted and isinstance(self._target.place, Alertmanager):
+                self._standing.note(tp, alert)
 
     def _start_tries(self) -> None:
         now_ms = _now_ms()

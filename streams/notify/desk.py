@@ -5,11 +5,12 @@
     alert ──> part of a portfolio's fall? ──> marked; the fall is told once
          └──> silenced? ──────────────────> held until the silence ends
          └──> urgent? ────────────────────> delivered
-         └──> cap reached? ───────────────> in the owner's digest
+         └──> outreach suppressed? ───────> in the owner's digest
+         └──> a cap reached? ─────────────> in the owner's digest
          └──> quiet hours? ───────────────> held until they end
          └──> delivered
 
-The first state of an alert decides; later ones follow it. What ends while it is held, marked or waiting for a digest is
+The first state of an alert decides; later ones follow it, unless it grows urgent: then it is delivered. What ends while it is held, marked or waiting for a digest is
 never delivered: nobody was told of it. Nothing is withheld from the topic `alerts`; this stands behind it.
 """
 
@@ -70,8 +71,8 @@ class Desk:
             if alert["state"] != "firing":  # of before the desk knew of alerts
                 return [_notice(alert, NOW)]
             entry, notices = self._begin(alert, now_ms)
-        elif entry["fate"] == HELD and entry["why"] == "quiet hours" and self._load.is_urgent(alert):
-            entry = {"fate": NOW}  # it grew graver
+        elif self._has_grown_urgent(entry, alert):
+            entry = {"fate": NOW}
         if entry["fate"] in (HELD, DIGEST):
             entry = entry | {"alert": alert}
         if alert["state"] == "resolved":
@@ -99,6 +100,12 @@ class Desk:
         ]
         return notices
 
+    def _has_grown_urgent(self, entry: Entry, alert: dict[str, Any]) -> bool:
+        """Return whether what was kept back must be heard now; a silence and a portfolio's fall hold the urgent too."""
+        is_news = alert["state"] == "firing" and not alert.get("repeated")
+        is_kept_back = entry["fate"] in (DIGEST, TOLD) or (entry["fate"] == HELD and entry["why"] == "quiet hours")
+        return is_news and is_kept_back and self._load.is_urgent(alert)
+
     def _set(self, key: str, entry: Entry | None) -> None:
         if entry is None:
             self._entries.pop(key, None)
@@ -115,19 +122,29 @@ class Desk:
             return {"fate": HELD, "why": "silence", "until_ms": silenced}, notices
         step = alert.get("next_step") or {}
         owner, is_urgent = step.get("owner", ""), self._load.is_urgent(alert)
-        is_over = [
-            self._is_over("owner", owner, self._load.per_owner, now_ms),
-            self._is_over("playbook", step.get("playbook", ""), self._load.per_playbook, now_ms),
-        ]
-        if any(is_over) and not is_urgent:
+        why = "" if is_urgent else self._why_in_digest(alert, owner, step, now_ms)
+        if why:
             until_ms = self._load.digest_after(now_ms)
-            return {"fate": DIGEST, "why": "cap", "until_ms": until_ms, "owner": owner}, notices
+            return {"fate": DIGEST, "why": why, "until_ms": until_ms, "owner": owner}, notices
         quiet = None if is_urgent else self._load.quiet_until(owner, now_ms)
         self._count("owner", owner, now_ms)
         self._count("playbook", step.get("playbook", ""), now_ms)
         if quiet is not None:
             return {"fate": HELD, "why": "quiet hours", "until_ms": quiet}, notices
         return {"fate": NOW}, notices
+
+    def _why_in_digest(self, alert: dict[str, Any], owner: str, step: dict[str, Any], now_ms: int) -> str:
+        """Return why an alert that is not urgent is told in a digest only, "" where it is not.
+
+        One whose outreach is suppressed is not delivered singly, because what receives it may be what writes to people.
+        """
+        if step.get("suppressed"):
+            return "suppressed"
+        if alert.get("capped"):
+            return "account cap"
+        is_over = self._is_over("owner", owner, self._load.per_owner, now_ms)
+        is_over = is_over or self._is_over("playbook", step.get("playbook", ""), self._load.per_playbook, now_ms)
+        return "cap" if is_over else ""
 
     def _is_over(self, kind: str, name: str, cap: int, now_ms: int) -> bool:
         count = self._entries.get(f"count:{kind}:{name}", {})
@@ -212,13 +229,18 @@ def _summary(kind: str, identity: str, name: str, severity: str, lines: list[str
 def _digest(owner: str, alerts: list[dict[str, Any]], now_ms: int) -> dict[str, Any]:
     """Return the one notice of what an owner's cap kept back: the gravest first."""
     alerts.sort(key=lambda a: (-ALERT_SEVERITIES.index(a["severity"]), a["occurred_at"], a["alert_id"]))
-    lines = [f"{a['severity']}: {a['account_id']}, {a.get('title') or a['rule']}" for a in alerts]
+    lines = [f"{a['severity']}: {a['account_id']}, {a.get('title') or a['rule']}{_unwelcome(a)}" for a in alerts]
     more = len(lines) - DIGEST_LINES
     lines = [*lines[:DIGEST_LINES], *([f"and {more} more: bellwether alerts tail --owner {owner}"] if more > 0 else [])]
     identity = hashlib.sha256(f"digest\0{owner}\0{now_ms}".encode()).hexdigest()[:32]
     notice = _summary("digest", identity, owner, alerts[0]["severity"], lines, now_ms)
     step = {"playbook": "digest", "goal": "", "steps": ["look through them"], "owner": owner, "due_at": rfc3339(now_ms)}
     return notice | {"title": f"{len(alerts)} more alerts of today", "next_step": step}
+
+
+def _unwelcome(alert: dict[str, Any]) -> str:
+    suppressed = (alert.get("next_step") or {}).get("suppressed", [])
+    return f" (no outreach: {', '.join(suppressed)})" if suppressed else ""
 
 
 def _portfolio(

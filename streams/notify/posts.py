@@ -6,6 +6,7 @@ Standard Webhooks, "Specification" (webhook-id, webhook-timestamp, webhook-signa
 PagerDuty, "Events API v2: Send an Alert Event". Prometheus Alertmanager, OpenAPI of the v2 API, `postAlerts`.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -18,8 +19,8 @@ from streams.notify.wording import details, headline, to_do
 
 JSON: Final = {"content-type": "application/json", "user-agent": "bellwether"}
 PAGERDUTY_SUMMARY: Final = 1024
-LASTING_MS: Final = 400 * 86_400_000
-"""How long Alertmanager keeps an alert that nobody ends: as long as the topic keeps its record."""
+LASTING_MS: Final = 4 * 86_400_000
+"""How long Alertmanager keeps an alert that it hears nothing more of: a long weekend without a notifier."""
 ICONS: Final = {"critical": ":red_circle:", "warning": ":large_yellow_circle:", "info": ":large_blue_circle:"}
 PAGERDUTY_ACTIONS: Final = {
     "firing": "trigger",
@@ -50,8 +51,7 @@ def post_of(place: Webhook | Slack | PagerDuty | Alertmanager, alert: dict[str, 
         return Post(place.url, JSON, orjson.dumps({"text": slack_text(alert)}))
     if isinstance(place, PagerDuty):
         return Post(place.url, JSON, orjson.dumps(pagerduty_event(place.routing_key, alert)))
-    headers = {**JSON, "authorization": f"Bearer {place.token}"} if place.token else JSON
-    return Post(f"{place.url}/api/v2/alerts", headers, orjson.dumps(alertmanager_alerts(alert, now_ms)))
+    return _alertmanager(place, alertmanager_alerts(alert, now_ms))
 
 
 def _webhook(place: Webhook, alert: dict[str, Any], now_ms: int) -> Post:
@@ -112,6 +112,16 @@ def pagerduty_event(routing_key: str, alert: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def resend_of(place: Alertmanager, alerts: Sequence[dict[str, Any]], now_ms: int) -> Post:
+    """Return the request that tells an Alertmanager once more what stands."""
+    return _alertmanager(place, [alertmanager_alert(alert, now_ms) for alert in alerts])
+
+
+def _alertmanager(place: Alertmanager, told: list[dict[str, Any]]) -> Post:
+    headers = {**JSON, "authorization": f"Bearer {place.token}"} if place.token else JSON
+    return Post(f"{place.url}/api/v2/alerts", headers, orjson.dumps(told))
+
+
 def alertmanager_alerts(alert: dict[str, Any], now_ms: int) -> list[dict[str, Any]]:
     """Return what Alertmanager is told: the alert, and the end of the milder one that it was before it grew graver.
 
@@ -125,7 +135,7 @@ def alertmanager_alerts(alert: dict[str, Any], now_ms: int) -> list[dict[str, An
 
 
 def alertmanager_alert(alert: dict[str, Any], now_ms: int) -> dict[str, Any]:
-    """Return the alert of Alertmanager's v2 API: it stands until it is resolved, because nothing sends it again.
+    """Return the alert of Alertmanager's v2 API: it stands until it is resolved, or nobody sends it again for days.
 
     Its times are the event's, but never later than now: under a log clock events may lie ahead.
     """

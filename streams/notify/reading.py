@@ -22,7 +22,7 @@ from scoring.reading import DASHED, Table
 from streams.notify.addresses import is_public
 from streams.notify.load import Load
 from streams.notify.reading_load import read_load
-from streams.notify.targets import RETRY_MS, Alertmanager, Mail, PagerDuty, Place, Slack, Target, Webhook
+from streams.notify.targets import MINUTE_MS, RETRY_MS, Alertmanager, Mail, PagerDuty, Place, Slack, Target, Webhook
 
 MAX_TARGETS: Final = 32
 MAX_TRIES: Final = 20
@@ -138,7 +138,9 @@ class _Reader:
         url = table.text("url")
         if url:
             _check_url(table, "url", url, allow_private=True)
-        return Alertmanager(url.rstrip("/"), self._secret(table, "token") if "token" in table else "")
+        token = self._secret(table, "token") if "token" in table else ""
+        table.raw("token")
+        return Alertmanager(url.rstrip("/"), token, table.duration_ms("resend", "1m") or MINUTE_MS)
 
     def _mail(self, table: Table) -> Place:
         sender, to = table.text("from"), table.texts("to")

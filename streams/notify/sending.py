@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
@@ -12,7 +13,7 @@ import aiosmtplib
 
 from streams.notify.addresses import PublicResolver
 from streams.notify.mail import mail_of
-from streams.notify.posts import post_of
+from streams.notify.posts import Post, post_of, resend_of
 from streams.notify.targets import Alertmanager, Mail, Target, Webhook
 
 TIMEOUT_SECONDS: Final = 20.0
@@ -80,7 +81,14 @@ class Sender:
         now_ms = time.time_ns() // 1_000_000
         if isinstance(self._place, Mail):
             return await self._mail(self._place, alert, now_ms)
-        post = post_of(self._place, alert, now_ms)
+        return await self._post(post_of(self._place, alert, now_ms), now_ms)
+
+    async def remind(self, place: Alertmanager, alerts: Sequence[dict[str, Any]]) -> Outcome:
+        """Tell an Alertmanager once more what stands."""
+        now_ms = time.time_ns() // 1_000_000
+        return await self._post(resend_of(place, alerts, now_ms), now_ms)
+
+    async def _post(self, post: Post, now_ms: int) -> Outcome:
         try:
             async with self._session.post(
                 post.url, data=post.body, headers=post.headers, allow_redirects=False

@@ -55,10 +55,14 @@ class PagerDuty:
 
 @dataclass(frozen=True, slots=True)
 class Alertmanager:
-    """An Alertmanager; an operator's own, so private addresses are what is expected. `token` may be empty."""
+    """An Alertmanager; an operator's own, so private addresses are what is expected. `token` may be empty.
+
+    It keeps what stands in memory only, so what fires is sent again every `resend_ms`, milliseconds.
+    """
 
     url: str
     token: str = field(repr=False)
+    resend_ms: int = MINUTE_MS
 
 
 @dataclass(frozen=True, slots=True)

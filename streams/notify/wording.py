@@ -18,6 +18,7 @@ def headline(alert: dict[str, Any]) -> str:
     verb = VERBS.get(alert["state"], alert["state"])
     if alert["state"] == "firing":
         verb = "is still firing" if alert.get("repeated") else "flaps" if alert.get("flapping") else verb
+        verb = "is overdue" if alert.get("overdue") and not alert.get("repeated") else verb
         verb = f"grew from {alert['escalated_from']} to {alert['severity']}" if alert.get("escalated_from") else verb
     moved = alert["from_band"] != alert["to_band"]
     bands = f"{alert['from_band']} → {alert['to_band']}" if moved else alert["to_band"]
@@ -48,4 +49,7 @@ def to_do(alert: dict[str, Any]) -> str:
     step = alert.get("next_step")
     if not step:
         return ""
-    return f"{step['owner']}, by {step['due_at'][:10]}: {', '.join(step['steps'])} ({step['playbook']})"
+    passed = f", passed on from {step['passed_from']}" if step.get("passed_from") else ""
+    date = f"overdue since {step['due_at'][:10]}{passed}" if step.get("overdue") else f"by {step['due_at'][:10]}"
+    unwelcome = f"; do not get in touch: {', '.join(step['suppressed'])}" if step.get("suppressed") else ""
+    return f"{step['owner']}, {date}: {', '.join(step['steps'])} ({step['playbook']}){unwelcome}"

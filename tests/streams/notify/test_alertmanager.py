@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,32 @@ CONFIG = "route: { receiver: nobody }\nreceivers: [{ name: nobody }]\n"
 
 
 @pytest.fixture
-async def alertmanager(tmp_path: Path) -> AsyncIterator[str]:
-    """An Alertmanager on a free port; where it is not installed the test is skipped, except in CI."""
+def port() -> int:
+    """A free port for an Alertmanager; where that is not installed the test is skipped, except in CI."""
     if PROGRAM is None:
         if os.environ.get("CI"):
             pytest.fail("no Alertmanager: install Debian's package prometheus-alertmanager")
         pytest.skip("no Alertmanager: install Debian's package prometheus-alertmanager")
-    (tmp_path / "alertmanager.yml").write_text(CONFIG)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = (tmp_path / "log").open("wb")
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+async def alertmanager(tmp_path: Path, port: int) -> AsyncIterator[str]:
+    """The address of an Alertmanager that runs."""
+    async with running(tmp_path, port) as url:
+        yield url
+
+
+@asynccontextmanager
+async def running(folder: Path, port: int) -> AsyncIterator[str]:
+    """Run an Alertmanager that remembers nothing of an earlier one; killed at the end."""
+    assert PROGRAM is not None
+    (folder / "alertmanager.yml").write_text(CONFIG)
+    log = (folder / "log").open("wb")
     process = await asyncio.create_subprocess_exec(
-        *(PROGRAM, f"--config.file={tmp_path / 'alertmanager.yml'}", f"--storage.path={tmp_path / 'data'}"),
+        *(PROGRAM, f"--config.file={folder / 'alertmanager.yml'}", f"--storage.path={folder / 'data'}"),
         *(f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="),
         stdout=log,
         stderr=log,
@@ -40,7 +54,7 @@ async def alertmanager(tmp_path: Path) -> AsyncIterator[str]:
     try:
         async with asyncio.timeout(30), aiohttp.ClientSession() as session:
             while not await _is_ready(session, port):
-                assert process.returncode is None, (tmp_path / "log").read_text()
+                assert process.returncode is None, (folder / "log").read_text()
                 await asyncio.sleep(0.05)
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -102,3 +116,33 @@ async def test_an_alert_that_grew_graver_is_one_alert(provisioned: Settings, ale
         async with asyncio.timeout(30):
             while await standing_alerts(alertmanager):
                 await asyncio.sleep(0.05)
+
+
+async def accounts_standing(url: str, wanted: list[str]) -> None:
+    """Wait until exactly these accounts' alerts stand."""
+    async with asyncio.timeout(30):
+        while sorted(alert["labels"]["account_id"] for alert in await standing_alerts(url)) != wanted:
+            await asyncio.sleep(0.05)
+
+
+async def test_what_stands_is_told_again(provisioned: Settings, tmp_path: Path, port: int) -> None:
+    """An Alertmanager killed and started empty hears of what still fires, also from a notifier that was not there before.
+
+    What was resolved meanwhile is not told again, nor what this target was never to hear of.
+    """
+    target = Target("am", Alertmanager(f"http://127.0.0.1:{port}", "", resend_ms=200), minimum_severity="critical")
+    old = an_alert(9, severity="critical")
+    await write_alerts(provisioned, [old])  # before the target began
+    async with notifying(provisioned, target):
+        await asyncio.sleep(3)
+        await write_alerts(provisioned, [an_alert(1), an_alert(2), an_alert(3, severity="info")])
+        async with running(tmp_path, port) as url:
+            await accounts_standing(url, ["acme-1", "acme-2"])
+        async with running(tmp_path, port) as url:
+            await accounts_standing(url, ["acme-1", "acme-2"])
+            await write_alerts(provisioned, [an_alert(2, "resolved", 2)])
+            await accounts_standing(url, ["acme-1"])
+    async with running(tmp_path, port) as url, notifying(provisioned, target):
+        await accounts_standing(url, ["acme-1"])
+        await asyncio.sleep(1)
+        await accounts_standing(url, ["acme-1"])

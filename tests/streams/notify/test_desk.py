@@ -55,6 +55,28 @@ def test_what_a_cap_keeps_back_is_one_digest() -> None:
     assert own.due(NOON + 48 * HOUR) == []
 
 
+def test_unwelcome_outreach_and_an_account_s_cap_wait_for_the_digest() -> None:
+    """Suppressed or capped they are lines of it, with the reason; an urgent one, or one that grows urgent, is delivered."""
+    own = desk(Load())
+    unwelcome = an_alert(1, severity="warning")
+    unwelcome["next_step"] |= {"suppressed": ["objected"]}
+    taken = own.take(unwelcome, NOON) + own.take(an_alert(2, severity="info", capped=True), NOON)
+    assert [notice["delivery"] | {"until": ""} for notice in taken] == [
+        {"fate": "digest", "why": why, "until": ""} for why in ("suppressed", "account cap")
+    ]
+    assert fates(own.take(unwelcome | {"account_id": "acme-3", "alert_id": "3", "severity": "critical"}, NOON)) == [
+        ("acme-3", "now")
+    ]
+    (digest,) = own.due(NOON + 5 * HOUR)
+    assert [reason["text"] for reason in digest["reasons"]] == [
+        "warning: acme-1, in the red (no outreach: objected)",
+        "info: acme-2, in the red",
+    ]
+    graver = an_alert(1, sequence=2, severity="critical", escalated_from="warning")
+    assert fates(own.take(graver, NOON + 6 * HOUR)) == [("acme-1", "now")], "what a digest told is told singly now"
+    assert fates(own.take(graver | {"repeated": True, "sequence": 3}, NOON + 7 * HOUR)) == [("acme-1", "now")]
+
+
 def test_a_playbook_s_cap_counts_over_owners() -> None:
     """Two owners share a playbook's cap."""
     own = desk(Load(per_playbook=2))
