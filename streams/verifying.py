@@ -3,10 +3,13 @@
 The journal says in which order a partition applied its inputs and where each flush was taken. A fresh state fed in that
 order, up to the flush that carried the alert, must write the very same record. Nothing else is believed: not the
 changelog, not Redis, not the alert itself.
+
+The journal is kept for a month. What came before it is put in the order of the records' times, which is how workers merge
+their topics but for what came late. The same bytes from that prove the alert as well, for no other order could have
+been meant; other bytes then prove nothing.
 """
 
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,14 +18,11 @@ from aiokafka.structs import ConsumerRecord
 
 from scoring.compile import Compiled
 from state.flush import Message
-from state.layout import INPUT_TOPICS
-from state.partition import Partition
 from streams.halt import Refusal
 from streams.reading import read_all
-from streams.scorer import new_partition
+from streams.refolding import Refolded, refold
 from streams.settings import Settings
 
-SWEEP_ROWS: Final = 100_000
 DIFFERENCES_SHOWN: Final = 20
 
 
@@ -48,17 +48,34 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Verification:
-    """What came of an alert: a verdict for each of its records, and how many input records were applied for it."""
+    """What came of an alert: a verdict for each of its records.
+
+    Attributes
+    ----------
+    folded
+        Input records applied for it.
+    guessed
+        How many of those in the order of their times, because the journal no longer has theirs.
+    missing
+        What else is no longer there, as sentences.
+    """
 
     alert_id: str
     account_id: str
     verdicts: tuple[Verdict, ...]
     folded: int
+    guessed: int = 0
+    missing: tuple[str, ...] = ()
 
     @property
     def is_right(self) -> bool:
         """Whether every record is what the log gives."""
         return not any(verdict.differences for verdict in self.verdicts)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether that is certain: the right bytes always are, others only where nothing was guessed or missing."""
+        return self.is_right or not (self.guessed or self.missing)
 
 
 async def verify(
@@ -80,7 +97,7 @@ async def verify(
     Raises
     ------
     Refusal
-        No such alert, another model, or the journal no longer reaches back to the beginning.
+        No such alert, or another model.
     """
     records = await _records_of(settings, given)
     alerts = [orjson.loads(record.value) for record in records]
@@ -88,17 +105,29 @@ async def verify(
     number = records[0].partition
     wanted = {_identity(record): record for record in records}
     last = max(alert["decided_at"]["journal_sequence"] for alert in alerts)
-    computed, folded = await _fold(settings, compiled, number, last, wanted.keys(), tell)
+    again = await refold(settings, compiled, number, last, wanted.keys(), tell)
     verdicts = tuple(
         Verdict(
             alert["sequence"],
             alert["state"],
             alert["decided_at"]["journal_sequence"],
-            _differences(record, computed.get(_identity(record))),
+            _differences(record, _computed(again, alert, _identity(record))),
         )
         for record, alert in zip(records, alerts, strict=True)
     )
-    return Verification(alerts[0]["alert_id"], alerts[0]["account_id"], verdicts, folded)
+    alert = alerts[0]
+    return Verification(alert["alert_id"], alert["account_id"], verdicts, again.folded, again.guessed, again.missing)
+
+
+def _computed(again: Refolded, alert: dict[str, Any], identity: str) -> Message | None:
+    """Return a record as it was computed; the number of a flush that the journal no longer has is taken as written."""
+    message, number = again.alerts.get(identity), alert["decided_at"]["journal_sequence"]
+    if message is None or number >= again.first_flush:
+        return message
+    body = orjson.loads(message.value or b"null")
+    mark = b'"decided_at":{"journal_sequence":%d,'
+    value = (message.value or b"").replace(mark % body["decided_at"]["journal_sequence"], mark % number, 1)
+    return message._replace(value=value)
 
 
 async def _records_of(settings: Settings, given: str) -> list[ConsumerRecord]:
@@ -121,81 +150,6 @@ def _require_model(alerts: Sequence[dict[str, Any]], compiled: Compiled) -> None
                 f"alert {alert['alert_id']}: decided by model {decided['name']} {decided['version']} ({decided['fingerprint']}),"
                 f" got {own.name} {own.version} ({own.fingerprint}) — set BELLWETHER_MODEL to the file of that version"
             )
-
-
-async def _fold(
-    settings: Settings,
-    compiled: Compiled,
-    number: int,
-    last: int,
-    wanted: Collection[str],
-    tell: Callable[[int, int], None],
-) -> tuple[dict[str, Message], int]:
-    """Apply a partition's journal up to a flush; return the wanted alerts it wrote by CloudEvents id, and the records."""
-    state = new_partition(number, settings, compiled)
-    computed: dict[str, Message] = {}
-    folded, done = 0, 0
-    async with AsyncExitStack() as stack:
-        inputs = {
-            topic: _Input(await stack.enter_async_context(aclosing(read_all(settings, settings.topic(topic), number))))
-            for topic in INPUT_TOPICS
-        }
-        journal = await stack.enter_async_context(aclosing(read_all(settings, settings.topic("journal"), number)))
-        async for record in journal:
-            entry = orjson.loads(record.value)
-            done += 1
-            if entry["sequence"] != done:
-                raise Refusal(
-                    f"journal of partition {number}: expected flush {done}, got {entry['sequence']} — it is kept for 30 days"
-                    " and what is older cannot be computed anew; keep it longer (retention.ms of the topic)"
-                )
-            for topic, first, to in entry["runs"]:
-                folded += await _apply(state, topic, inputs[topic], (first, to))
-            flush = state.take_flush()
-            for message in flush.alerts if flush is not None else []:
-                identity = dict(message.headers)["ce_id"].decode()
-                if identity in wanted:
-                    computed[identity] = message
-            tell(done, last)
-            if done == last:
-                break
-    return computed, folded
-
-
-async def _apply(state: Partition, topic: str, source: "_Input", run: tuple[int, int]) -> int:
-    records = await source.run(*run)
-    state.apply(topic, records)
-    while not state.sweep(SWEEP_ROWS):
-        pass
-    return len(records)
-
-
-class _Input:
-    """One input topic's partition, read as far as the journal asks.
-
-    Parameters
-    ----------
-    records
-        All of its records, by offset.
-    """
-
-    def __init__(self, records: AsyncGenerator[ConsumerRecord, None]) -> None:
-        self._records = records
-        self._next: ConsumerRecord | None = None
-
-    async def run(self, first: int, last: int) -> list[ConsumerRecord]:
-        """Return the records from one offset to another, both included; runs are asked for in rising order."""
-        found: list[ConsumerRecord] = []
-        while True:
-            record = self._next or await anext(self._records, None)
-            self._next = None
-            if record is None:
-                return found
-            if record.offset > last:
-                self._next = record
-                return found
-            if record.offset >= first:
-                found.append(record)
 
 
 def _identity(record: ConsumerRecord) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from streams.alert_log import Choice, coming_alerts, past_alerts
+from streams.cli.alerts_effect import add_effect, show_effect
 from streams.cli.answering import add_actions, answer
 from streams.cli.lines import alert_lines, deed_lines
 from streams.cli.output import note, quiet_client, result
@@ -40,6 +41,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     proof = actions.add_parser("verify", help="compute an alert anew from the logs, and say whether it was right")
     proof.add_argument("alert", metavar="ALERT_ID", help="its id, or the beginning of it")
     proof.add_argument("--json", action="store_true", help="print the verdicts as JSON")
+    add_effect(actions)
     add_actions(actions)
 
 
@@ -50,6 +52,8 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
         return asyncio.run(_show(options, settings))
     if options.action == "verify":
         return _verify(options, settings)
+    if options.action == "effect":
+        return show_effect(options, settings)
     if options.action != "tail":
         return answer(options, settings)
     try:
@@ -115,6 +119,7 @@ def _verify(options: argparse.Namespace, settings: Settings) -> int:
     found = asyncio.run(verify(settings, load_compiled(settings), options.alert, tell))
     if options.json:
         value = {"alert_id": found.alert_id, "account_id": found.account_id, "right": found.is_right}
+        value |= {"known": found.is_known, "guessed": found.guessed, "missing": list(found.missing)}
         verdicts = [asdict(verdict) | {"right": not verdict.differences} for verdict in found.verdicts]
         result({**value, "folded": found.folded, "records": verdicts}, as_json=True, sentence="")
         return 0 if found.is_right else FAILED
@@ -124,7 +129,15 @@ def _verify(options: argparse.Namespace, settings: Settings) -> int:
         for line in verdict.differences:
             print(f"    {line}")
     outcome = "right, byte for byte" if found.is_right else "not what the log gives"
+    if not found.is_known:
+        outcome = "not proved: what is left of the log gives another, which need not be what workers met"
     note(f"{found.account_id}: alert {found.alert_id} is {outcome} ({found.folded:,} records applied again)")
+    if found.guessed:
+        note(
+            f"the journal is kept for 30 days: {found.guessed:,} records before it were applied in the order of their times"
+        )
+    for sentence in found.missing:
+        note(sentence)
     return 0 if found.is_right else FAILED
 
 
