@@ -144,6 +144,11 @@ class Cohorts:
             self._enter(kept)
         return len(self.segments) - 1
 
+    @property
+    def references(self) -> tuple[Kept, ...]:
+        """The references that are kept, by day."""
+        return tuple(self._kept[day] for day in sorted(self._kept))
+
     def sum_days(self, clock_ms: int) -> None:
         """Sum the days that are over by now, when all rows stand at the clock."""
         last = (clock_ms - LATENESS_MS) // DAY_MS - 1

@@ -55,6 +55,8 @@ class Columns:
         int64, milliseconds UTC.
     id_hash
         uint64, `hash_identity(source, id)`; 0 = no id.
+    source
+        Who says to have sent each event, or None; None when no event says so.
     user_hash
         uint64, hash of the user id (in engagement: of the contact id where there is no user id); 0 = none.
     item_hash
@@ -79,6 +81,7 @@ class Columns:
     event: list[str]
     occurred_at_ms: np.ndarray
     id_hash: np.ndarray
+    source: list[str | None] | None
     user_hash: np.ndarray
     item_hash: np.ndarray
     quantity: np.ndarray
@@ -95,6 +98,7 @@ def _blank(n: int, **known: Any) -> Columns:
     """Return columns in which everything that is not `known` is absent."""
     absent: dict[str, Any] = {
         "event": [""] * n,
+        "source": None,
         "user_hash": np.zeros(n, np.uint64),
         "item_hash": np.zeros(n, np.uint64),
         "quantity": np.full(n, ONE, np.int64),
@@ -115,9 +119,15 @@ def _dense(events: Sequence[Any], faults: Faults, **known: Any) -> Columns:
         account=[event.account_id for event in events],
         event=[event.event for event in events],
         occurred_at_ms=occurred_at_ms,
-        id_hash=hash_identities([event.source for event in events], [event.id for event in events]),
+        **_identities(events),
         **known,
     )
+
+
+def _identities(events: Sequence[Any]) -> dict[str, Any]:
+    sources = [event.source for event in events]
+    id_hash = hash_identities(sources, [event.id for event in events])
+    return {"source": sources if any(sources) else None, "id_hash": id_hash}
 
 
 def _quantities(column: Sequence[Any], faults: Faults, path: str, *, absent: int = NO_VALUE) -> np.ndarray:
@@ -191,7 +201,7 @@ def _sparse(events: Sequence[Any], _: Faults) -> Columns:
         len(events),
         account=[event.account_id for event in events],
         occurred_at_ms=np.array([event.occurred_at_ms for event in events], np.int64),
-        id_hash=hash_identities([event.source for event in events], [event.id for event in events]),
+        **_identities(events),
     )
 
 

@@ -5,7 +5,8 @@ timestamps enter another hour, whichever comes first; the previous one is then f
 least one generation and at most two, and everything follows from the order of the log: a replay forgets the same ids.
 """
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Self
 
 import numpy as np
 from numba import njit
@@ -59,6 +60,7 @@ def _check(
     stamps: NDArray[np.int64],
     occurred: NDArray[np.int64],
     is_duplicate: NDArray[np.bool_],
+    is_unchecked: NDArray[np.bool_],
     first: int,
 ) -> int:
     """Check events from `first` on; return the first one that must wait for a new generation, else their number."""
@@ -78,6 +80,7 @@ def _check(
             is_duplicate[i] = True
             continue
         if occurred[i] < state[_FORGOTTEN_BEFORE]:
+            is_unchecked[i] = True
             state[_UNCHECKED] += 1
         places[state[_COUNT]] = _insert(current, identity)
         ids[state[_COUNT]] = identity
@@ -103,6 +106,8 @@ class Duplicates:
         self._previous_places = np.zeros(generation, np.int64)
         self._previous_count = 0
         self._state = np.array([0, 0, 0, NO_VALUE, NO_VALUE, NO_VALUE, 0], np.int64)
+        self.is_unchecked = np.zeros(0, np.bool_)
+        """Which events of the last check were accepted although a repeat of them would go unseen."""
         self._written = 0
         self._blocks: dict[tuple[int, int], bytes] = {}
         self._ended: list[tuple[int, int, bytes]] = []
@@ -125,6 +130,7 @@ class Duplicates:
             Record timestamp and event time, milliseconds.
         """
         result = np.zeros(identities.size, np.bool_)
+        self.is_unchecked = np.zeros(identities.size, np.bool_)
         done = 0
         while True:
             done = _check(
@@ -137,6 +143,7 @@ class Duplicates:
                 stamps,
                 occurred,
                 result,
+                self.is_unchecked,
                 done,
             )
             if done == identities.size:
@@ -170,6 +177,35 @@ class Duplicates:
 
     def _stamp(self) -> bytes:
         return int(self._state[_GENERATION]).to_bytes(8, "little")
+
+    @classmethod
+    def knowing(cls, all_known: Sequence["Duplicates"]) -> Self:
+        """Return one that knows what others know, and has seen nothing yet: their newest ids, as many as a generation holds."""
+        made = cls()
+        share = made._ids.size // max(len(all_known), 1)
+        known = [each.known() for each in all_known]
+        is_cut = sum(ids.size for ids in known) > made._ids.size
+        ids = np.concatenate([made._ids[:0], *(each[-share:] if is_cut else each for each in known)])
+        states = [state for each in all_known if (state := each.snapshot())[_STARTED_AT] != NO_VALUE]
+        if not states:
+            return made
+        bounds = [state[_STARTED_AT if is_cut else _FORGOTTEN_BEFORE] for state in states]
+        made._state[_HOUR] = max(state[_HOUR] for state in states)
+        made._state[_GENERATION] = 1
+        made._state[_FORGOTTEN_BEFORE] = max(bounds)
+        made._state[_PREVIOUS_STARTED_AT] = min(state[_STARTED_AT] for state in states)
+        made._previous_count = ids.size
+        made._previous_places[: ids.size] = [_insert(made._previous, identity) for identity in ids]
+        stamp = (0).to_bytes(8, "little")
+        made._ended = [
+            (0, start // BLOCK, stamp + ids[start : start + BLOCK].tobytes()) for start in range(0, ids.size, BLOCK)
+        ]
+        return made
+
+    def known(self) -> NDArray[np.uint64]:
+        """Return the ids that are remembered, oldest first."""
+        previous = self._previous[self._previous_places[: self._previous_count]]
+        return np.concatenate([previous, self._ids[: int(self._state[_COUNT])]])
 
     def take_records(self) -> list[tuple[int, int, bytes]]:
         """Return the blocks to write: (generation's parity, block number, generation number and ids as bytes)."""

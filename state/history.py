@@ -66,7 +66,7 @@ class HistoryPartition(Partition):
         order = np.lexsort((moves[:, MOVE_SEQUENCE], names, moves[:, MOVE_AT]))
         alerts = self._outflow.alerts(self.sequence, order)
         self._runs, self._rerouted, self.dirty = [], [], False
-        self._duplicates.take_records()
+        self.duplicates.take_records()
         return alerts
 
     def take_dead_letters(self) -> list[Message]:

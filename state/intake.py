@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scoring.compile import Compiled
 from scoring.model import TOPICS
 from state.apply import Events
+from state.arrivals import Arrivals
 from state.decode import Chunk, decode_chunk
 from state.flush import Message
 from state.layout import INPUT_TOPICS
@@ -108,10 +109,13 @@ class Intake:
         self._skew_ms = skew_ms
         self._names = {topic: EventNames(compiled.vocabulary, topic) for topic in TOPICS}
         self._foreign: dict[str, int] = {}
+        self.arrivals = Arrivals()
 
     def decode(self, part: Part) -> tuple[Chunk, NDArray[np.int64], list[Refused]]:
         """Return a part's accepted events, the index in the part of each, and its refused records."""
         chunk = decode_chunk(part.contract, part.records, self._skew_ms)
+        if part.topic == part.contract:  # what was rerouted was heard of where it came from
+            self.arrivals.note(part.topic, chunk)
         kept = np.arange(len(part.records))
         if chunk.rejections:
             kept = np.delete(kept, [index for index, _ in chunk.rejections])

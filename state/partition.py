@@ -110,8 +110,10 @@ class Partition:
         origin = Origin(app_id, number)
         self._outflow = Outflow(compiled, origin, self.store, self.plan, self.scratch, self.work)
         self._intake = Intake(number, partition_count, compiled, self.store, skew_ms)
+        self.arrivals = self._intake.arrivals
+        """What was heard of producers; whoever takes note of it empties it."""
         self._commands = Commands(compiled.rules, self.layout, self.store, self.plan, self.work)
-        self._duplicates = duplicates or Duplicates()
+        self.duplicates = duplicates or Duplicates()
         self.cohorts = Cohorts(compiled, self.store, self.plan)
         self._runs: list[tuple[str, int, int]] = []
         self._dead_letters: list[Message] = []
@@ -246,7 +248,8 @@ class Partition:
         batch = self._intake.batch(parts)
         events = batch.events
         self.store.reserve(0, events.row.size * len(self.compiled.model.signals))
-        repeated = self._duplicates.check(batch.id_hash, batch.timestamp_ms, events.at)
+        repeated = self.duplicates.check(batch.id_hash, batch.timestamp_ms, events.at)
+        self._count_events(events.topic[self.duplicates.is_unchecked], "unchecked")
         outcome = np.where(repeated, np.uint8(DROPPED), np.uint8(APPLIED)).astype(np.uint8)
         done = 0
         while True:
@@ -267,13 +270,17 @@ class Partition:
 
     def _count_outcomes(self, topics: NDArray[np.int64], outcome: NDArray[np.uint8]) -> None:
         for result, name in RESULT_NAMES.items():
-            for topic, number in enumerate(np.bincount(topics[outcome == result]).tolist()):
-                self._count(INPUT_TOPICS[topic], name, number)
+            self._count_events(topics[outcome == result], name)
+
+    def _count_events(self, topics: NDArray[np.int64], result: str) -> None:
+        for topic, number in enumerate(np.bincount(topics).tolist()):
+            self._count(INPUT_TOPICS[topic], result, number)
 
     def _apply_sparse(self, part: Part) -> None:
         chunk, kept, refused = self._intake.decode(part)
         self._refuse(refused)
-        repeated = self._duplicates.check(chunk.id_hash, chunk.timestamp_ms, chunk.occurred_at_ms)
+        repeated = self.duplicates.check(chunk.id_hash, chunk.timestamp_ms, chunk.occurred_at_ms)
+        self._count(part.topic, "unchecked", int(self.duplicates.is_unchecked.sum()))
         self.store.reserve(len(chunk.account), 0)
         for k, account in enumerate(chunk.account):
             record = part.records[int(kept[k])]
@@ -358,7 +365,7 @@ class Partition:
         clock = self.clock_ms
         scores = self._outflow.news(clock, self.sequence)
         changelog = self._row_records.encode(clock)
-        for parity, block, value in self._duplicates.take_records():
+        for parity, block, value in self.duplicates.take_records():
             changelog.append(Message(IDS + bytes([parity]) + block.to_bytes(2, "big"), value))
         for place, value in self.cohorts.take_unwritten():
             changelog.append(Message(REFERENCE + place.to_bytes(2, "big"), value))
@@ -389,7 +396,7 @@ class Partition:
             sequence=self.sequence,
             positions=self.positions,
             clock_ms=self.clock_ms,
-            duplicates=self._duplicates.snapshot(),
+            duplicates=self.duplicates.snapshot(),
             held=held,
             segments=tuple(self.cohorts.segments),
             summed_through=self.cohorts.summed_through,
@@ -413,7 +420,7 @@ class Partition:
             elif kind == REFERENCE:
                 self.cohorts.load(value)
             elif kind == IDS:
-                self._duplicates.load_block(key[1], int.from_bytes(key[2:], "big"), value)
+                self.duplicates.load_block(key[1], int.from_bytes(key[2:], "big"), value)
             else:
                 rows.append((key, value))
         if rows:
@@ -426,7 +433,7 @@ class Partition:
             assert len(self.store) == 0, "rows without the partition's record: the changelog is not whole"
             return
         self.sequence, self.positions, self.clock_ms = meta.sequence, dict(meta.positions), meta.clock_ms
-        self._duplicates.finish_load(meta.duplicates)
+        self.duplicates.finish_load(meta.duplicates)
         self.cohorts.finish_load(meta.segments, meta.summed_through)
         if meta.held is not None:
             self._held = Tick(as_of_ms=meta.held[0], ends=meta.held[1])

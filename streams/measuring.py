@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.process_collector import ProcessCollector
@@ -20,8 +21,10 @@ from prometheus_client.registry import Collector
 from scoring.bands import INSUFFICIENT
 from scoring.compile import Compiled
 from scoring.lifecycle import ANNOUNCED, STATE_NAMES
+from state.arrivals import OTHERS, SOURCES, UNSTATED, Arrivals
+from state.busyness import COHORTS
 from state.flush import Flush, Message
-from state.layout import BAND, INPUT_TOPICS
+from state.layout import BAND, INPUT_TOPICS, SEGMENT
 from state.partition import Partition
 from state.readmodel import TOPICS as PROJECTED_TOPICS
 from state.rejections import RejectionCode
@@ -44,6 +47,29 @@ class _Alert(msgspec.Struct, frozen=True):
 
 
 _ALERT: Final = msgspec.json.Decoder(_Alert)
+
+
+class Names:
+    """Values of a label, of which only the first ones are told apart.
+
+    Parameters
+    ----------
+    most
+        How many, > 0.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: set[str] = set()
+
+    def name(self, given: str | None) -> str:
+        """Return what a value is called as a label."""
+        if given is None or given in (UNSTATED, OTHERS) or given in self._known:
+            return given or UNSTATED
+        if len(self._known) == self._most:
+            return OTHERS
+        self._known.add(given)
+        return given
 
 
 class Measuring(Observer):
@@ -75,6 +101,9 @@ class Measuring(Observer):
         self._level_at: dict[tuple[str, int], float] = {}  # (topic, partition) → when nothing waited, wall clock
         self._newest: dict[str, float] = {}  # topic → timestamp of the newest record applied, seconds
         self._began = time.time()
+        self._sources = {topic: Names(SOURCES) for topic in INPUT_TOPICS}
+        self._newest_of: dict[tuple[str, str], int] = {}  # (topic, source) → newest record timestamp, milliseconds
+        self._segments = Names(COHORTS - 1)
         self._projection_lags: dict[tuple[str, int], int] = {}
         self._prepare(compiled)
         ProcessCollector(registry=registry)
@@ -91,6 +120,7 @@ class Measuring(Observer):
             prepare(metric, ({"topic": topic} for topic in INPUT_TOPICS))
         for metric in (m.FLUSH_RECORDS, m.FLUSH_BYTES):
             prepare(metric, ({"output": output} for output in OUTPUTS))
+        prepare(m.LATE, ({"topic": topic} for topic in INPUT_TOPICS))
         prepare(m.DEAD_LETTERS, ({"reason": code.value} for code in RejectionCode))
         for metric in (m.PROJECTED, m.PROJECTION_LAG, m.REWINDS, m.UNREADABLE):
             prepare(metric, ({"topic": topic} for topic in PROJECTED_TOPICS))
@@ -168,6 +198,21 @@ class Measuring(Observer):
         for (topic, result), count in counts.items():
             self.metrics.add(m.EVENTS, count - before.get((topic, result), 0), topic=topic, result=result)
         self._counted[partition] = fold, counts
+        self._count_arrivals(fold.arrivals)
+
+    def _count_arrivals(self, arrivals: Arrivals) -> None:
+        """Add what a partition has heard of producers; partitions may tell other sources apart than this worker does."""
+        for (topic, source), count in arrivals.records.items():
+            name = self._sources[topic].name(source)
+            self.metrics.add(m.SOURCE_RECORDS, count, topic=topic, source=name)
+            newest = self._newest_of[topic, name] = max(
+                self._newest_of.get((topic, name), 0), arrivals.newest_ms[topic, source]
+            )
+            self.metrics.set(m.SOURCE_NEWEST, newest / 1000, topic=topic, source=name)
+        for topic, count in arrivals.late.items():
+            self.metrics.add(m.LATE, count, topic=topic)
+        self.metrics.observe_counts(m.EVENT_DELAY, arrivals.delays, arrivals.delay_ms / 1000)
+        arrivals.empty()
 
     def restored(self, partition: int, records: int, seconds: float) -> None:  # noqa: ARG002, D102
         self.metrics.observe(m.RESTORE, seconds)
@@ -201,6 +246,11 @@ class Measuring(Observer):
 
     def projection_delayed(self, seconds: float) -> None:  # noqa: D102
         self.metrics.observe(m.PROJECTION_DELAY, max(0.0, seconds))
+
+    def reached_redis(self, moments_ms: Sequence[int]) -> None:  # noqa: D102
+        if self._is_wall and moments_ms:
+            now = time.time()
+            self.metrics.observe_many(m.EVENT_TO_REDIS, [max(0.0, now - moment / 1000) for moment in moments_ms])
 
     def projection_lag(self, topic: str, partition: int, records: int) -> None:  # noqa: D102
         self._projection_lags[topic, partition] = records
@@ -248,14 +298,23 @@ class Measuring(Observer):
         return max((max(0.0, time.time() - at) for at in since), default=0.0)
 
     def _look_at_bands(self, leases: Sequence[Lease]) -> None:
-        totals = np.zeros(len(self._bands), np.int64)
+        count = len(self._bands)
+        totals: dict[str, NDArray[np.int64]] = {}
         for lease in leases:
             if isinstance(lease.fold, Partition):
-                store = lease.fold.store
-                bands = store.rows.ints[: len(store), BAND] - INSUFFICIENT
-                totals += np.bincount(bands, minlength=len(totals))[: len(totals)]
-        for band, total in zip(self._bands, totals.tolist(), strict=True):
+                segments, ints = lease.fold.cohorts.segments, lease.fold.store.rows.ints[: len(lease.fold.store)]
+                places = ints[:, SEGMENT] * count + ints[:, BAND] - INSUFFICIENT
+                found = np.bincount(places, minlength=count * len(segments))[: count * len(segments)]
+                for segment, numbers in zip(segments, found.reshape(-1, count), strict=True):
+                    name = self._segments.name(segment or None)
+                    totals[name] = totals.get(name, 0) + numbers
+        everybody = sum(totals.values(), np.zeros(count, np.int64))
+        for band, total in zip(self._bands, everybody.tolist(), strict=True):
             self.metrics.set(m.ACCOUNTS, total, band=band)
+        self.metrics.forget(m.SEGMENT_ACCOUNTS)
+        for segment, numbers in totals.items():
+            for band, total in zip(self._bands, numbers.tolist(), strict=True):
+                self.metrics.set(m.SEGMENT_ACCOUNTS, total, segment=segment, band=band)
 
     def _owned(self) -> Iterator[Lease]:
         return (lease for lease in self._leases if isinstance(lease, Lease))

@@ -2,19 +2,27 @@
 
 Units are Prometheus's base units and stand in the name: ``_seconds``, ``_bytes``, ``_records``; counters end in
 ``_total``. No label ever holds an account, a user or an event id, so the number of series depends on the model and the
-number of topics only.
+number of topics only; of sources and segments the first ones are told apart.
 """
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.metrics_core import HistogramMetricFamily
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
+
+from state.arrivals import DELAYS_MS
 
 PREFIX: Final = "bellwether_"
-MOST_SERIES: Final = 700
-"""Series that one worker exports at most under a preset; a test holds it."""
+MOST_SERIES: Final = 1_100
+"""Series that one worker exports at most under a preset, whoever sends events; a test holds it."""
 LATENCY_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 3600.0)
 """Finest around the promises: 0.3 s to a committed alert, 0.4 s to Redis, 1 s under load."""
 WORK_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
@@ -88,6 +96,24 @@ LAG_SECONDS = _gauge(
     "Age of the oldest record that is not applied yet, at most: since the newest one applied, or since none waited; 0 when none waits.",
     "topic",
 )
+SOURCE_RECORDS = _counter(
+    "source_records_total",
+    "Valid events by who says to have sent them: a topic's first 15 sources, (other) for the rest, (none) where it is not said.",
+    "topic",
+    "source",
+)
+SOURCE_NEWEST = _gauge(
+    "source_newest_record_timestamp_seconds",
+    "Record timestamp of the newest event of a source; its distance to now is the source's freshness.",
+    "topic",
+    "source",
+)
+LATE = _counter("late_events_total", "Events of a UTC day that was over when their record was written.", "topic")
+EVENT_DELAY = _histogram(
+    "event_delay_seconds",
+    "From when an event happened to its record's timestamp: how late producers are.",
+    tuple(bound / 1000 for bound in DELAYS_MS),
+)
 DELAY = _histogram(
     "record_delay_seconds",
     "From a record's timestamp to when it was applied, of the newest record of each topic in a stretch; not with the log's clock.",
@@ -109,6 +135,12 @@ FLUSH_BYTES = _counter("flush_bytes_total", "Bytes of keys and values committed,
 ALERTS = _counter("alerts_total", "Alerts committed.", "rule", "state")
 DEAD_LETTERS = _counter("dead_letters_total", "Dead letters committed.", "reason")
 ACCOUNTS = _gauge("accounts", "Accounts in the owned partitions, by band.", "band")
+SEGMENT_ACCOUNTS = _gauge(
+    "segment_accounts",
+    "Accounts in the owned partitions, by segment and band: a worker's first 31 segments, (other) for the rest, (none) without one.",
+    "segment",
+    "band",
+)
 PARTITIONS = _gauge("partitions", "Owned partitions by state: restoring, serving, or paused by a rebalance.", "state")
 TOPIC_PARTITIONS = _gauge("topic_partitions", "Partitions that every topic has, by the settings.")
 STATE_BYTES = _gauge("state_bytes", "Memory of the owned partitions' rows, spare room included.")
@@ -130,6 +162,11 @@ PROJECT = _histogram("projection_duration_seconds", "Time of one call to Redis."
 PROJECTION_DELAY = _histogram(
     "projection_delay_seconds",
     "From when a record was written to `scores` or `alerts` to when it is in Redis, of the oldest record of each call.",
+    LATENCY_SECONDS,
+)
+EVENT_TO_REDIS = _histogram(
+    "event_to_redis_seconds",
+    "From the moment a score or alert speaks of (its event's, or a due time) to when it is in Redis; not what is put back there, nor with the log's clock.",
     LATENCY_SECONDS,
 )
 PROJECTION_LAG = _gauge("projection_lag_records", "Committed records that are not in Redis yet.", "topic")
@@ -194,24 +231,73 @@ class Metrics:
     def observe(self, metric: Metric, number: float, times: int = 1) -> None:
         """Add a number to a histogram, `times` ≥ 0 times."""
         made = self._made[metric]
-        assert isinstance(made, Histogram)
-        for _ in range(times):
-            made.observe(number)
+        assert isinstance(made, Distribution)
+        made.observe(number, times)
+
+    def observe_many(self, metric: Metric, numbers: Sequence[float]) -> None:
+        """Add numbers to a histogram."""
+        made = self._made[metric]
+        assert isinstance(made, Distribution)
+        made.add(np.bincount(np.searchsorted(metric.buckets, numbers), minlength=len(metric.buckets) + 1), sum(numbers))
+
+    def observe_counts(self, metric: Metric, counts: NDArray[np.int64], total: float) -> None:
+        """Add so many numbers up to each bound of a histogram, and beyond, that come to a sum."""
+        made = self._made[metric]
+        assert isinstance(made, Distribution)
+        made.add(counts, total)
 
     def prepare(self, metric: Metric, labels: Iterable[Mapping[str, str]]) -> None:
         """Make series that start at 0: a rate over a series that appears with its first event misses that event."""
         made = self._made[metric]
+        assert not isinstance(made, Distribution)
         for each in labels:
             made.labels(**each)
 
     def forget(self, metric: Metric) -> None:
         """Drop all of a metric's series."""
-        self._made[metric].clear()
+        made = self._made[metric]
+        assert not isinstance(made, Distribution)
+        made.clear()
 
 
-def _make(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
+class Distribution(Collector):
+    """A histogram to which numbers may be added by the thousand, which Prometheus's own cannot.
+
+    Parameters
+    ----------
+    metric
+        What is declared of it.
+    """
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+        self._counts = np.zeros(len(metric.buckets) + 1, np.int64)
+        self._sum = 0.0
+
+    def observe(self, number: float, times: int) -> None:
+        """Add a number, `times` ≥ 0 times."""
+        self._counts[bisect_left(self._metric.buckets, number)] += times
+        self._sum += number * times
+
+    def add(self, counts: NDArray[np.int64], total: float) -> None:
+        """Add so many numbers per bucket, the last one unbounded, and their sum."""
+        self._counts += counts
+        self._sum += total
+
+    def collect(self) -> Iterable[Family]:
+        """Return what Prometheus reads."""
+        bounds = [*(repr(float(bound)) for bound in self._metric.buckets), "+Inf"]
+        buckets = list(zip(bounds, np.cumsum(self._counts).tolist(), strict=True))
+        family = HistogramMetricFamily(self._metric.name, self._metric.meaning)
+        family.add_metric([], buckets, self._sum)
+        return [family]
+
+
+def _make(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Distribution:
     if metric.kind is Kind.HISTOGRAM:
-        return Histogram(metric.name, metric.meaning, metric.labels, registry=registry, buckets=metric.buckets)
+        made = Distribution(metric)
+        registry.register(made)
+        return made
     kind = Counter if metric.kind is Kind.COUNTER else Gauge
     return kind(metric.name, metric.meaning, metric.labels, registry=registry)
 

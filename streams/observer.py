@@ -48,6 +48,9 @@ class Observer:
     def projection_delayed(self, seconds: float) -> None:
         """Take note of how long the oldest record of a call took from its topic to Redis."""
 
+    def reached_redis(self, moments_ms: Sequence[int]) -> None:
+        """Take note of what records that are in Redis now, for the first time, speak of: moments in milliseconds UTC."""
+
     def projection_lag(self, topic: str, partition: int, records: int) -> None:
         """Take note of how many offsets of ``scores`` or ``alerts`` are not in Redis yet."""
 

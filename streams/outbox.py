@@ -55,8 +55,7 @@ class Outbox:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._producer.start()
                 if self._is_transactional:
-                    await self._producer.begin_transaction()
-                    self._is_transaction_open = True
+                    await self.begin()
         except (KafkaError, OSError) as error:
             await self._producer.stop()
             raise await unreachable(self._settings) from error
@@ -73,6 +72,11 @@ class Outbox:
         finally:
             await self._producer.stop()
 
+    async def begin(self) -> None:
+        """Begin another transaction, after `commit`."""
+        await self._producer.begin_transaction()
+        self._is_transaction_open = True
+
     async def open(self, topic: str) -> None:
         """Learn how many partitions `topic` (name in Kafka) has; raise Refusal when it does not exist."""
         self._n_partitions[topic] = len(await topics.partitions(self._settings, topic))
@@ -84,9 +88,12 @@ class Outbox:
         value: bytes | None,
         timestamp_ms: int | None,
         headers: Sequence[tuple[str, bytes]] = (),
+        *,
+        partition: int | None = None,
     ) -> None:
-        """Append one record to its key's partition of `topic`, which `open` has looked up; without a key, to the first."""
-        partition = 0 if key is None else partition_of(key, self._n_partitions[topic])
+        """Append one record to a partition of `topic`; None: to its key's, as `open` has looked up, without a key the first."""
+        if partition is None:
+            partition = 0 if key is None else partition_of(key, self._n_partitions[topic])
         place = (topic, partition)
         batch = self._batches.get(place)
         if batch is None:
@@ -102,11 +109,19 @@ class Outbox:
             await self._send(place)
         await self._settle(0)
 
-    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], group: str) -> None:
-        """Flush, then commit the transaction together with offsets of the consumer group `group`."""
+    async def commit(
+        self,
+        offsets: Mapping[TopicPartition, OffsetAndMetadata],
+        group: str,
+        *,
+        others: Mapping[str, Mapping[TopicPartition, OffsetAndMetadata]] | None = None,
+    ) -> None:
+        """Flush, then commit the transaction together with offsets of the consumer group `group`, and of others."""
         await self.flush()
         try:
-            await self._producer.send_offsets_to_transaction(dict(offsets), group)
+            for name, positions in ({group: offsets} | dict(others or {})).items():
+                if positions:
+                    await self._producer.send_offsets_to_transaction(dict(positions), name)
             await self._producer.commit_transaction()
         except KafkaError as error:
             raise self._refused(error) from error

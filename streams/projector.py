@@ -30,6 +30,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from state.readmodel import SCORES, TOPICS, UnreadableError, commands_of
+from state.timestamps import parse_moment
 from streams.access import kafka, redis_advice
 from streams.observer import Observer
 from streams.projection import CLEARING, Entry, Projection, RedisDownError
@@ -70,6 +71,8 @@ class Projector(ConsumerRebalanceListener):
         self._projection = Projection(settings)
         # Partitions that are read from where Redis is → offset that Redis holds everything below.
         self._reached: dict[TopicPartition, int] = {}
+        # Partition → offset below which records had been in Redis before, or are only put back there.
+        self._told: dict[TopicPartition, int] = {}
         self._assignments = 0
         self._down_since: float | None = None
 
@@ -146,6 +149,7 @@ class Projector(ConsumerRebalanceListener):
                 self._observer.projection_rewound(topic, partition)
                 applied = 0
             reached[tp] = applied
+            self._told[tp] = max(self._told.get(tp, 0), applied or ends[tp])
         if assignments != self._assignments:
             return  # a rebalance came in between: look again
         for tp, applied in reached.items():
@@ -163,6 +167,8 @@ class Projector(ConsumerRebalanceListener):
             to = end if is_last else stretch[-1].offset + 1
             if await self._write(tp, to, self._entries(tp, stretch)):
                 self._observer.projection_delayed(time.time() - stretch[0].timestamp / 1000)
+                self._observer.reached_redis([_moment(record) for record in stretch if record.offset >= self._told[tp]])
+                self._told[tp] = max(self._told[tp], to)
 
     async def _write(self, tp: TopicPartition, to: int, entries: Sequence[Entry]) -> bool:
         """Write up to an offset; tell whether Redis has it now."""
@@ -267,6 +273,13 @@ async def project_forever(settings: Settings, observer: Observer | None = None) 
             logger.exception("projector: unexpected; trying again")
         wait_seconds = FIRST_WAIT_SECONDS if monotonic() - began > 60 else min(2 * wait_seconds, LONGEST_WAIT_SECONDS)
         await asyncio.sleep(wait_seconds)
+
+
+def _moment(record: Any) -> int:
+    """Return the moment a score or alert speaks of; the records of `alerts` are stamped when they are written."""
+    said = next((value for name, value in record.headers if name == "ce_time"), None)
+    moment = None if said is None else parse_moment(said.decode())
+    return int(record.timestamp) if moment is None else moment
 
 
 def _offset(record: Any) -> int:

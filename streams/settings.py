@@ -152,7 +152,14 @@ SETTINGS = (
     ),
     _whole("commit_max_ms", 5000, 10, 60_000, "milliseconds", "Time between two flushes of a partition under backlog."),
     _whole("metrics_port", 9464, 0, 65_535, "(0: none)", "Port of the worker's Prometheus metrics."),
-    _whole("partitions", 8, 1, 1024, "", "Partitions of every topic; cannot change once events are in."),
+    _whole(
+        "partitions",
+        8,
+        1,
+        1024,
+        "",
+        "Partitions of every topic; once events are in, `bellwether repartition` moves to another number.",
+    ),
     _whole(
         "replication",
         1,

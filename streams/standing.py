@@ -61,16 +61,16 @@ async def look(settings: Settings, seconds: float) -> Standing:
     """
     names = {settings.topic(topic): topic for topic in INPUT_TOPICS}
     first = await _positions(settings, names)
-    ends = await _ends(settings, names)
+    ends = await ends_of(settings, names)
     waiting = {tp: end - first[tp] for tp, end in ends.items() if end > first[tp]}
     if waiting:
         await asyncio.sleep(seconds)
     second = await _positions(settings, names) if waiting else first
     same = [tp for tp in waiting if second[tp] == first[tp]]
     # The end of a log may be a transaction's marker, which nobody reads: only records wait.
-    real = await _unread(settings, {tp: first[tp] for tp in same})
+    real = await unread(settings, {tp: first[tp] for tp in same})
     return Standing(
-        await _members(settings),
+        await members(settings, settings.app_id),
         {(names[tp.topic], tp.partition): lag for tp, lag in waiting.items() if tp in real or tp not in same},
         tuple(sorted((names[tp.topic], tp.partition) for tp in real)),
     )
@@ -84,7 +84,7 @@ async def behind_in_redis(settings: Settings) -> int:
     RedisDownError
         Redis does not answer.
     """
-    ends = await _ends(settings, {settings.topic(topic): topic for topic in PROJECTED_TOPICS})
+    ends = await ends_of(settings, {settings.topic(topic): topic for topic in PROJECTED_TOPICS})
     places = {(tp.topic.removeprefix(settings.topic_prefix), tp.partition): end for tp, end in ends.items()}
     async with Projection(settings) as projection:
         found = await projection.applied(places)
@@ -106,7 +106,7 @@ def _consumer(settings: Settings) -> AIOKafkaConsumer:
     )
 
 
-async def _ends(settings: Settings, names: Iterable[str]) -> dict[TopicPartition, int]:
+async def ends_of(settings: Settings, names: Iterable[str]) -> dict[TopicPartition, int]:
     """Return the ends up to which everything is committed; logs that begin later than 0 count from there."""
     try:
         async with _consumer(settings) as consumer:
@@ -117,7 +117,7 @@ async def _ends(settings: Settings, names: Iterable[str]) -> dict[TopicPartition
         raise Refusal(f"{settings.kafka}: the ends of the logs cannot be read ({error!r}) — see the brokers") from error
 
 
-async def _unread(settings: Settings, positions: Mapping[TopicPartition, int]) -> set[TopicPartition]:
+async def unread(settings: Settings, positions: Mapping[TopicPartition, int]) -> set[TopicPartition]:
     """Return the partitions in which a record stands at or behind the position."""
     found: set[TopicPartition] = set()
     if not positions:
@@ -132,7 +132,8 @@ async def _unread(settings: Settings, positions: Mapping[TopicPartition, int]) -
     return found
 
 
-async def _members(settings: Settings) -> int:
+async def members(settings: Settings, group: str) -> int:
+    """Return how many processes a consumer group has."""
     async with topics.admin(settings) as client:
-        answers = await client.describe_consumer_groups([settings.app_id])
+        answers = await client.describe_consumer_groups([group])
     return sum(len(group[MEMBERS_FIELD]) for answer in answers for group in answer.groups)

@@ -251,7 +251,7 @@ async def check(settings: Settings) -> list[Finding]:
 def _shape_findings(name: str, partitions: list[dict[str, Any]], settings: Settings) -> list[Finding]:
     findings = []
     if len(partitions) != settings.partitions:
-        advice = "set BELLWETHER_PARTITIONS to what the topics have; partitions cannot change once events are in"
+        advice = "set BELLWETHER_PARTITIONS to what the topics have; `bellwether repartition` moves to another number"
         findings.append(Finding(name, f"expected {settings.partitions} partitions, got {len(partitions)}", advice))
     if leaderless := [partition["partition"] for partition in partitions if partition["leader"] < 0]:
         findings.append(Finding(name, f"partitions {leaderless} have no leader", "start the brokers that hold them"))

@@ -30,6 +30,7 @@ COMMANDS = {
     "warm": "compile the kernel ahead of the first worker",
     "serve": "the query API and the live page",
     "topics": "create the topics, or check them",
+    "repartition": "move an application into topics with another number of partitions",
     "produce": "send events from files into the topics",
     "replay": "run a folder of histories through a model, without Kafka",
     "backtest": "measure how well a model foresaw what happened",

@@ -40,6 +40,7 @@ ALERTED = "bellwether_event_to_alert_seconds_count"
 LAG = 'bellwether_lag_seconds{topic="usage"}'
 RESULTS = 'bellwether_events_total{topic="usage",result="%s"}'
 APPLIED = 'bellwether_applied_records_total{topic="%s"}'
+SENT = 'bellwether_source_records_total{topic="usage",source="%s"}'
 WAITING = 'bellwether_projection_lag_records{topic="%s"}'
 OWED, DELIVERY_LAG = 'bellwether_deliveries_owed{target="crm"}', 'bellwether_delivery_lag_records{target="crm"}'
 
@@ -98,6 +99,19 @@ CASES = (
     Case("BellwetherTopicSilent", {APPLIED % "support": "0+1x600 600x100"}, "645m", 0),
     # Every night is silent: this hour was, a day ago.
     Case("BellwetherTopicSilent", {APPLIED % "usage": "0+10x900 9000x540 9000+10x900 18000x540"}, "2390m", 0),
+    Case(
+        "BellwetherSourceSilent",
+        {SENT % "crm": "0+10x600 6000x100", SENT % "app": "0+10x700", APPLIED % "usage": "0+20x700"},
+        "645m",
+        1,
+    ),
+    Case("BellwetherSourceSilent", {SENT % "crm": "0+10x700", APPLIED % "usage": "0+10x700"}, "645m", 0),
+    # The whole topic is silent: that is another alert.
+    Case(
+        "BellwetherSourceSilent", {SENT % "crm": "0+10x600 6000x100", APPLIED % "usage": "0+10x600 6000x100"}, "645m", 0
+    ),
+    # Nobody says who sends: the topic's own alert is all there can be.
+    Case("BellwetherSourceSilent", {SENT % "(none)": "0+10x600 6000x100", APPLIED % "usage": "0+20x700"}, "645m", 0),
     Case("BellwetherRedisDown", {'bellwether_redis_up{instance="a"}': "1x3 0x10"}, "8m", 1),
     Case("BellwetherRedisDown", {'bellwether_redis_up{instance="a"}': "1x3 0 1x10"}, "8m", 0),
     Case("BellwetherRedisBehind", {WAITING % "scores": "900x20", WAITING % "alerts": "200x20"}, "15m", 1),

@@ -11,6 +11,7 @@ from threading import Event
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+import orjson
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric as Family
@@ -19,11 +20,16 @@ from prometheus_client.registry import Collector
 
 from scoring.compile import compile_model
 from scoring.presets import load_model
+from state.arrivals import SOURCES, Arrivals
+from state.busyness import COHORTS
 from state.decode import LoneRecord
 from state.flush import Flush, Message
+from state.layout import INPUT_TOPICS
+from state.partition import Partition
 from streams import metrics as m
 from streams.exposition import serve
 from streams.halt import Refusal
+from streams.lease import Lease
 from streams.measuring import Measuring
 from streams.merge import Run
 from tests.deploy.programs import promtool
@@ -36,6 +42,19 @@ ALERT = Message(b"a", b'{"rule":"band-red","state":"firing","account_id":"a"}')
 def measuring(clock: str = "log") -> Measuring:
     """Return an observer with a registry of its own."""
     return Measuring(CollectorRegistry(), clock, compile_model(load_model("saas-renewal")))  # type: ignore[arg-type]
+
+
+def heard(topic: str, records: list[LoneRecord]) -> Arrivals:
+    """Return what a partition that reads these records hears of their producers."""
+    partition = Partition(0, 1, compile_model(load_model("saas-renewal")))
+    partition.apply(topic, records)
+    return partition.arrivals
+
+
+def samples(observer: Measuring, name: str) -> list[tuple[dict[str, str], float]]:
+    """Return the labels and numbers of a metric's series."""
+    families = observer.metrics.registry.collect()
+    return [(each.labels, each.value) for family in families for each in family.samples if each.name == name]
 
 
 def number(observer: Measuring, name: str, **labels: str) -> float:
@@ -153,6 +172,85 @@ def test_durations_told_by_the_shell_are_kept() -> None:
     assert number(observer, "bellwether_rebalance_duration_seconds_sum") == 2.5
     assert number(observer, "bellwether_projection_delay_seconds_sum") == 0.5
     assert number(observer, "bellwether_projection_delay_seconds_count") == 2
+
+
+def test_producers_are_told_apart_up_to_a_limit() -> None:
+    """Records, newest record and lateness by source; the sixteenth source of a topic and those after it are one."""
+    observer = measuring()
+    written = 86_400_000 + 3_000  # on the day after, 3 s later
+    body = {"account_id": "a", "event": "e", "occurred_at": "1970-01-01T23:59:59.999Z"}
+    sources = [None, "crm", *(f"s{number}" for number in range(20)), "crm"]
+    records = [
+        LoneRecord(orjson.dumps(body | {"id": str(k), "source": source}), offset=k, timestamp=written + k)
+        for k, source in enumerate(sources)
+    ]
+    arrivals = heard("usage", records)
+    observer._count_arrivals(arrivals)
+    counts = {
+        labels["source"]: value for labels, value in samples(observer, "bellwether_source_records_total") if value
+    }
+    assert (counts["(none)"], counts["crm"], counts["s0"], counts["(other)"]) == (1, 2, 1, 20 + 1 - SOURCES)
+    assert len(counts) == SOURCES + 2
+    newest = number(observer, "bellwether_source_newest_record_timestamp_seconds", topic="usage", source="crm")
+    assert newest == (written + len(sources) - 1) / 1000
+    assert number(observer, "bellwether_late_events_total", topic="usage") == len(sources)
+    assert number(observer, "bellwether_event_delay_seconds_bucket", le="1.0") == 0
+    assert number(observer, "bellwether_event_delay_seconds_bucket", le="5.0") == len(sources)
+    assert not arrivals.records
+    assert not arrivals.delays.any()
+
+
+def test_events_without_a_source_are_counted_too() -> None:
+    """Their freshness is that of the topic, and an event written as it happened has no delay."""
+    body = b'{"id":"1","account_id":"a","event":"e","occurred_at":"1970-01-01T00:00:07Z"}'
+    arrivals = heard("usage", [LoneRecord(body, offset=k, timestamp=7_000) for k in range(3)])
+    assert (arrivals.records, arrivals.newest_ms) == ({("usage", "(none)"): 3}, {("usage", "(none)"): 7_000})
+    assert arrivals.delays.tolist() == [3] + [0] * 10
+    assert not arrivals.late
+
+
+def test_accounts_are_counted_by_segment_and_band() -> None:
+    """Every account once, under its segment; those beyond the limit of a worker together."""
+    observer = measuring()
+    partition = Partition(0, 1, compile_model(load_model("saas-renewal")))
+    value = b'{"account_id":"%d","segment":"s%d","occurred_at":"1970-01-01T00:00:07Z"}'
+    partition.apply("accounts", [LoneRecord(value % (k, k % 40), offset=k, timestamp=7_000) for k in range(80)])
+    lease = Lease(0, partition, None, ())
+    observer.attached([lease])
+    observer.look()
+    found = {labels["segment"]: value for labels, value in samples(observer, "bellwether_segment_accounts") if value}
+    assert (found["s0"], sum(found.values())) == (2, 80)
+    # The partition itself numbers no more than the worker tells apart.
+    assert (len(found), found["(none)"]) == (COHORTS, 80 - 2 * (COHORTS - 1))
+    assert number(observer, "bellwether_accounts", band="insufficient_data") == 80
+
+
+def test_series_are_bounded_whoever_sends() -> None:
+    """With sources and segments without end, a worker still exports fewer series than are declared at most."""
+    observer = measuring()
+    arrivals = Arrivals()
+    for topic in INPUT_TOPICS[:7]:
+        for k in range(100):
+            arrivals.records[topic, f"{k}"] += 1
+            arrivals.newest_ms[topic, f"{k}"] = k
+    observer._count_arrivals(arrivals)
+    for segment in range(100):
+        for band in ("red", "yellow", "green", "insufficient_data"):
+            observer.metrics.set(m.SEGMENT_ACCOUNTS, 1, segment=observer._segments.name(f"{segment}"), band=band)
+    families = observer.metrics.registry.collect()
+    assert sum(len(family.samples) for family in families) < m.MOST_SERIES
+
+
+def test_the_way_to_redis_counts_every_record_under_the_wall_clock() -> None:
+    """From the moment each speaks of; one in the future counts as none; with the log's clock nothing is told."""
+    observer = measuring("wall")
+    now_ms = round(time.time() * 1000)
+    observer.reached_redis([now_ms - 30_000, now_ms - 30_000, now_ms + 60_000])
+    assert number(observer, "bellwether_event_to_redis_seconds_count") == 3
+    assert 59.9 <= number(observer, "bellwether_event_to_redis_seconds_sum") < 70
+    other = measuring("log")
+    other.reached_redis([now_ms])
+    assert number(other, "bellwether_event_to_redis_seconds_count") == 0
 
 
 def test_the_door_answers() -> None:
