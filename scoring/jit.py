@@ -19,6 +19,7 @@ from numba.core.typing.templates import AttributeTemplate
 from numba.extending import (
     NativeValue,
     infer_getattr,
+    intrinsic,
     lower_getattr_generic,
     models,
     register_model,
@@ -44,6 +45,7 @@ entry_without_gil: Final = njit(cache=True, nogil=True)
 part: Final = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 WORD: Final = ir.IntType(64)
+IS_COMPILED: Final = not config.DISABLE_JIT
 
 
 class HandleType(types.Type):
@@ -86,7 +88,7 @@ class Handle:
 
 def handle(arrays: Any) -> Any:
     """Return the handle of a named tuple of arrays; where nothing is compiled, the tuple serves as its own."""
-    return arrays if config.DISABLE_JIT else Handle(arrays)
+    return Handle(arrays) if IS_COMPILED else arrays
 
 
 @typeof_impl.register(Handle)
@@ -136,3 +138,27 @@ def _load_array(context: Any, builder: Any, kind: HandleType, pointer: Any, name
     array.shape = cgutils.pack_array(builder, [word(3 + k) for k in range(array_kind.ndim)])
     array.strides = cgutils.pack_array(builder, [word(3 + array_kind.ndim + k) for k in range(array_kind.ndim)])
     return array._getvalue()  # noqa: SLF001 - numba's own name for it
+
+
+@intrinsic
+def _prefetch(_typing: Any, _array: Any, _row: Any, _column: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        address = builder.ptrtoint(array.data, WORD)
+        for index, stride in zip(arguments[1:], cgutils.unpack_tuple(builder, array.strides), strict=True):
+            address = builder.add(address, builder.mul(index, stride))
+        byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        to_read, keep_long, data = flag(0), flag(3), flag(1)
+        builder.call(function, [builder.inttoptr(address, byte), to_read, keep_long, data])
+        return context.get_dummy_value()
+
+    return types.void(_array, types.intp, types.intp), generate
+
+
+@part
+def prefetch(array: Any, row: int, column: int) -> None:
+    """Begin to fetch ``array[row, column]`` from memory: 64 bytes around it are there some 100 ns later. Changes nothing."""
+    if IS_COMPILED:
+        _prefetch(array, row, column)

@@ -13,6 +13,7 @@ import numpy as np
 from scoring.jit import entry, part
 from scoring.plan import Plan
 from scoring.trajectory import SLOPE_DAYS, slope_per_day
+from state.ahead import fetch_columns, fetch_tiles
 from state.busyness import WRITTEN_DAYS
 from state.judge import judge, micro, next_timer
 from state.layout import (
@@ -174,6 +175,9 @@ def settle(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
 def sweep(plan: Plan, rows: Rows, work: Work, first: int, last: int, to_ms: int) -> int:
     """Let time pass for rows ``[first, last)``; return the first row not done (room for moves ran out), else `last`."""
     for row in range(first, last):
+        if row + 2 < last and rows.next_due[row + 2] <= to_ms:
+            fetch_columns(plan, rows, row + 2)
+            fetch_tiles(plan, rows, row + 1)
         if rows.next_due[row] <= to_ms and not advance(plan, rows, work, row, to_ms):
             return row
     return last

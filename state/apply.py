@@ -14,6 +14,7 @@ from scoring import plan as p
 from scoring.jit import entry, part
 from scoring.plan import Plan
 from state.advance import advance, settle, sleep_until, start_row, wait_for_next
+from state.ahead import fetch_columns, fetch_tiles
 from state.items import close_item, escalate_item, open_item, see_distinct
 from state.layout import (
     AS_OF,
@@ -202,6 +203,9 @@ def apply_events(
     for i in range(first, events.row.size):
         if outcome[i] == DROPPED:
             continue
+        if i + 2 < events.row.size:
+            fetch_columns(plan, rows, events.row[i + 2])
+            fetch_tiles(plan, rows, events.row[i + 1])
         row = events.row[i]
         at_ms = events.at[i]
         result = begin(plan, rows, work, row, events.topic[i], events.offset[i], at_ms, clock_ms)
