@@ -57,9 +57,9 @@ class Class:
 # ---- workers die
 
 
-async def kill(stage: Stage, chance: random.Random, victim: Child | None = None) -> None:
-    """SIGKILL a worker at a random time."""
-    victim = victim or chance.choice(stage.children)
+async def kill(stage: Stage, chance: random.Random) -> None:
+    """SIGKILL one worker at a random time."""
+    victim = chance.choice(stage.children)
     owned = stage.owned(victim)
     await stage.busy()
     await asyncio.sleep(chance.uniform(0, 0.3))
@@ -202,7 +202,10 @@ async def upgrade(stage: Stage, chance: random.Random) -> None:
         with stage.of_version(second, stage.former):
             await restart(stage, second)
         await restart(stage, second)  # the first is a former version still, and is killed as one
-        await kill(stage, chance, first)
+        await stage.busy()
+        stage.signal(first, signal.SIGKILL)
+        await stage.landed()
+        stage.quiet()
         await stage.all_own()
     await restart(stage, first)
 
