@@ -51,6 +51,9 @@ REMEMBERED_IDS = 64
 """Ids in a generation of duplicates: few, so that generations turn."""
 
 FENCED = "another worker owns it now"
+EXPECTED = (FENCED, "failed", "not done within", "committed offsets cannot be read")
+"""In the sentences of workers that end because brokers stall or another worker has taken over."""
+
 LOGGER = logging.getLogger("simulation")
 
 
@@ -284,7 +287,7 @@ class World:
         LOGGER.warning("%.3f %s halts: %s", self.loop.time(), process.name, sentence)
         reason = re.sub(r"\d+", "n", sentence.partition(": ")[2].partition(":")[0])
         self.outcome.exits[reason] = self.outcome.exits.get(reason, 0) + 1
-        is_expected = "failed" in sentence or FENCED in sentence or "not done within" in sentence
+        is_expected = any(words in sentence for words in EXPECTED)
         if not is_expected or (code == UNSAFE and FENCED not in sentence):
             self._fail(ViolationError(f"{process.name} stopped: {sentence}"))
         raise VanishedError
