@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint type bench histories leadtime sim faults lock clean
+.PHONY: help setup demo test check lint type bench histories leadtime sim faults audit lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ sim: setup ## simulate SEEDS more seeds of crashes and other faults (300); resul
 
 faults: setup ## break real brokers, workers and Redis, ROUNDS times each class (1); results add up over rounds
 	$(BIN)/python -m tests.faults --rounds $(or $(ROUNDS),1) $(foreach name,$(CLASSES),--class $(name)) $(if $(RESULTS),--results $(RESULTS),--publish)
+
+audit: setup ## ask a database of known weaknesses about the locked packages; says so when it cannot
+	$(BIN)/python .ci/audit
 
 COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra build \
   --custom-compile-command "make lock"
