@@ -11,6 +11,7 @@ from scoring.conduct import Conduct
 from scoring.lowering import lower
 from scoring.model import (
     ALERT_SEVERITIES,
+    DAY_MS,
     TOPICS,
     WINDOWS_DAYS,
     MeasureKind,
@@ -26,6 +27,8 @@ from scoring.values import seat_signal
 from scoring.variables import CHANGE_DAYS, FIXED, Layout
 
 TILE_DAYS = 91
+HABIT_DAYS = 28
+"""How long an input that reads no window takes to its full weight when a model change brings its signal."""
 REOPENING_EVENTS = frozenset({"ticket_reopened"})
 """Event names that open again what was closed; any other opening is settled by a close, whenever that came."""
 
@@ -218,7 +221,8 @@ def relative_signals(model: Model, values: Sequence[Value]) -> list[str]:
 def _signals(model: Model, values: Sequence[Value]) -> np.ndarray:
     relative = relative_signals(model, values)
     decayed = {value.signal for value in values if value.kind in _DECAYED} | set(relative)
-    table = np.zeros((len(model.signals), 8), np.int64)
+    table = np.zeros((len(model.signals), p.SIGNAL_FIELDS), np.int64)
+    table[:, p.SIGNAL_BORN] = p.ALWAYS
     narrow = wide = decays = 0
     for k, signal in enumerate(model.signals):
         kind = signal.measure.kind
@@ -273,10 +277,12 @@ def _curves(model: Model) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Categories become knots at 0, 1, 2 …, their numbers."""
     xs: list[float] = []
     ys: list[float] = []
-    table = np.zeros((len(model.inputs), 3), np.int64)
+    table = np.zeros((len(model.inputs), p.INPUT_FIELDS), np.int64)
+    table[:, p.INPUT_RIPE_AT] = p.ALWAYS
     for k, entry in enumerate(model.inputs):
         points = entry.curve or tuple((float(n), score) for n, (_, score) in enumerate(entry.categories))
-        table[k] = len(xs), len(points), entry.valid_for_ms or 0
+        table[k, : p.INPUT_RIPENING] = len(xs), len(points), entry.valid_for_ms or 0
+        table[k, p.INPUT_RIPENING] = DAY_MS * (max(entry.value.window_days, entry.value.long_window_days) or HABIT_DAYS)
         xs += [x for x, _ in points]
         ys += [y for _, y in points]
     return table, np.array(xs, np.float64), np.array(ys, np.float64)

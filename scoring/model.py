@@ -325,6 +325,8 @@ class Model:
         Pairs (role, who has it), by role: whom playbooks mean by it.
     account_cap
         How many alerts of an account may begin within some days; None = any number.
+    source
+        The file's content as JSON, of which `scoring.parse.parse` makes this model again.
     """
 
     name: str
@@ -352,6 +354,7 @@ class Model:
     flapping: Flapping | None = None
     roles: tuple[tuple[str, str], ...] = ()
     account_cap: AccountCap | None = None
+    source: str = field(default="", compare=False, repr=False)
 
     @property
     def band_names(self) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """A mapping, as a TOML file gives it, to a checked `Model` — or one `ModelError` that lists every fault at once."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -93,7 +94,8 @@ def parse(content: Mapping[str, object], source: str = "model") -> Model:
         roles=roles,
         account_cap=account_cap,
     )
-    return replace(model, fingerprint=model_fingerprint(model), warnings=doubts_of(model))
+    fingerprint = model_fingerprint(model)
+    return replace(model, fingerprint=fingerprint, warnings=doubts_of(model), source=json.dumps(content))
 
 
 def _head(root: Table) -> Model:

@@ -21,6 +21,9 @@ SIGNAL_MINIMUM_SEVERITY: Final = 5
 SIGNAL_TOPIC: Final = 6
 SIGNAL_COHORT: Final = 7
 """Number of the signal among those with cohort days, or -1."""
+SIGNAL_BORN: Final = 8
+"""Since when it is counted, ms, where a model change brought it (`state.births`); else the least number there is."""
+SIGNAL_FIELDS: Final = 9
 
 MEASURES: Final = tuple(MeasureKind)
 COUNT: Final = MEASURES.index(MeasureKind.COUNT)
@@ -104,6 +107,14 @@ ATTRIBUTE_SEATS: Final = 8
 INPUT_CURVE: Final = 0
 INPUT_KNOTS: Final = 1
 INPUT_VALID_FOR: Final = 2
+INPUT_RIPENING: Final = 3
+"""How long an input whose signal a model change brought takes to its full weight, ms, > 0 …"""
+INPUT_RIPE_AT: Final = 4
+"""… and when it has it; else the least number there is."""
+INPUT_FIELDS: Final = 5
+
+ALWAYS: Final = -(2**63)
+"""Since when: always."""
 
 # `offsets`: where a row's blocks stand (state.layout.Layout).
 OFFSET_ENTRY: Final = 0

@@ -1,7 +1,8 @@
 """The records of a partition's changelog: rows in two parts, remembered ids, and one record of everything else.
 
 Keys: ``h`` + account (hot part of a row), ``c`` + account (cold part and profile), ``d`` + parity + block (ids
-remembered against duplicates), ``r`` + place (a day's cohort reference), ``m`` (the partition itself, one record a flush).
+remembered against duplicates), ``r`` + place (a day's cohort reference), ``g`` (the model that wrote the rows after it),
+``m`` (the partition itself, one record a flush).
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,6 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from scoring.compile import Compiled
 from state.codec import bytes_needed, decode_rows, encode_rows
 from state.flush import Message
 from state.layout import COLD, HOT, LAYOUT_VERSION, NO_VALUE
@@ -20,6 +20,7 @@ HOT_PART: Final = b"h"
 COLD_PART: Final = b"c"
 IDS: Final = b"d"
 REFERENCE: Final = b"r"
+MODEL: Final = b"g"
 PARTITION: Final = b"m"
 BUFFER_BYTES: Final = 4 << 20
 LEAST_ITEM_BYTES: Final = 12
@@ -27,7 +28,7 @@ LEAST_ITEM_BYTES: Final = 12
 
 
 class StateMismatchError(Exception):
-    """The changelog was written by another row layout or another model; the message says what to do."""
+    """The changelog was written by another version of Bellwether; the message says what to do."""
 
 
 class Meta(msgspec.Struct, kw_only=True):
@@ -63,15 +64,13 @@ class Meta(msgspec.Struct, kw_only=True):
     segments: tuple[str, ...] = ("",)
     summed_through: int = NO_VALUE
 
-    def require(self, compiled: Compiled, number: int) -> None:
-        """Raise StateMismatchError unless rows of this partition can be read under a model."""
-        model = compiled.model
-        if self.layout != LAYOUT_VERSION or self.model != model.fingerprint:
-            writer = "model" if self.layout == LAYOUT_VERSION else "version of Bellwether"
+    def require(self, number: int) -> None:
+        """Raise StateMismatchError unless rows of this partition can be read."""
+        if self.layout != LAYOUT_VERSION:
             raise StateMismatchError(
-                f"partition {number}: expected rows of layout {LAYOUT_VERSION} and model {model.fingerprint} "
-                f"({model.name} {model.version}), got layout {self.layout} and model {self.model} — start the worker with "
-                f"the {writer} that wrote them, or let it read everything again under another BELLWETHER_APP_ID"
+                f"partition {number}: expected rows of layout {LAYOUT_VERSION}, got layout {self.layout} — start the worker"
+                " with the version of Bellwether that wrote them, or let it read everything again under another"
+                " BELLWETHER_APP_ID"
             )
 
 

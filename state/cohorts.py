@@ -151,9 +151,11 @@ class Cohorts:
 
     def sum_days(self, clock_ms: int) -> None:
         """Sum the days that are over by now, when all rows stand at the clock."""
-        last = (clock_ms - LATENESS_MS) // DAY_MS - 1
+        if not self._signals or clock_ms == NO_VALUE:
+            return
+        last = _last_over(clock_ms)
         first = max(self.summed_through + 1, last - (TILE_DAYS - 5))
-        if not self._signals or clock_ms == NO_VALUE or first > last:
+        if first > last:
             return
         self.summed_through = last
         for day in range(first, last + 1):
@@ -218,6 +220,23 @@ class Cohorts:
         for day in sorted(self._kept):
             self._keep(self._kept[day])
 
+    def inherit(self, former: "Cohorts", clock_ms: int) -> None:
+        """Go on where another model's cohorts stand. One that summed nothing so far begins with the days to come."""
+        self._kept, self._unwritten, self._sums = former.bequest()
+        through = former.summed_through
+        if not former.is_summing and clock_ms != NO_VALUE:
+            through = max(through, _last_over(clock_ms))
+        self.finish_load(former.segments, through)
+
+    @property
+    def is_summing(self) -> bool:
+        """Whether the model has a value that counts cohort days."""
+        return bool(self._signals)
+
+    def bequest(self) -> tuple[dict[int, Kept], list[Kept], list[Message]]:
+        """Return what is known and not yet told, whatever the model."""
+        return self._kept, self._unwritten, self._sums
+
     def _keep(self, kept: Kept) -> None:
         day = kept.reference.day
         for old in [old for old in self._kept if old <= day - REFERENCE_DAYS]:
@@ -244,3 +263,8 @@ class Cohorts:
             rows.busyness[place, number] = everybody
             for cohort, segment in enumerate(self.segments[1:], 1):
                 rows.busyness[place, cohort * count + number] = busyness(*segments.get(segment, (0, 0)), everybody)
+
+
+def _last_over(clock_ms: int) -> int:
+    """Return the newest UTC day that is over by so much that it is summed."""
+    return (clock_ms - LATENESS_MS) // DAY_MS - 1

@@ -50,10 +50,11 @@ INPUT_TOPICS: Final = (
     "rerouted",
     "ticks",
     "cohorts",
+    "models",
 )
 """Input topics; an index here is the topic's number and its rank where times are equal."""
 ROW_TOPICS: Final = 8
-"""The first topics of `INPUT_TOPICS` touch rows; ticks and cohorts touch the partition."""
+"""The first topics of `INPUT_TOPICS` touch rows; ticks, cohorts and models touch the partition."""
 
 # Columns of `ints`, the same for every model.
 AS_OF: Final = 0

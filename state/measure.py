@@ -6,6 +6,7 @@ from scoring import plan as p
 from scoring import trajectory
 from scoring.jit import part
 from scoring.plan import Plan
+from state.births import known_since
 from state.layout import (
     BURST,
     CHAMPION,
@@ -49,7 +50,7 @@ def recent_rate(plan: Plan, rows: Rows, row: int, signal: int, at_ms: int) -> fl
     Weights fall by whole days, and the length of the history bounds them, so a new account is not taken for a quiet one.
     """
     day = rows.derived[row, DAY]
-    first_at = rows.ints[row, FIRST_AT]
+    first_at = known_since(plan, rows, row, signal)
     first_day = first_at // DAY_MS
     weight = (at_ms - day * DAY_MS) / DAY_MS
     missing = (first_at - first_day * DAY_MS) / DAY_MS
@@ -69,7 +70,7 @@ def habit_rate(plan: Plan, rows: Rows, row: int, signal: int, last_at: int, at_m
     the day of the last event, so within a silence the habit stands still.
     """
     day = rows.derived[row, DAY]
-    first_at = rows.ints[row, FIRST_AT]
+    first_at = known_since(plan, rows, row, signal)
     first_day = first_at // DAY_MS
     quiet = max(day - last_at // DAY_MS, 0)
     amount = decayed(plan, rows, row, signal, 2)
@@ -97,10 +98,11 @@ def dispersion_of(plan: Plan, rows: Rows, row: int, signal: int, habit: float) -
 
 
 @part
-def window_exposure(rows: Rows, row: int, window: int, at_ms: int) -> float:
-    """Return the days a window really covers at an instant of the row's day."""
+def window_exposure(plan: Plan, rows: Rows, row: int, signal: int, window: int, at_ms: int) -> float:
+    """Return the days a window really covers at an instant of the row's day, for a signal."""
     elapsed = (at_ms - rows.derived[row, DAY] * DAY_MS) / DAY_MS
-    return trajectory.exposure_days(WINDOW_DAYS[window], elapsed, (at_ms - rows.ints[row, FIRST_AT]) / DAY_MS)
+    known_days = (at_ms - known_since(plan, rows, row, signal)) / DAY_MS
+    return trajectory.exposure_days(WINDOW_DAYS[window], elapsed, known_days)
 
 
 @part
@@ -183,14 +185,18 @@ def value_at(plan: Plan, rows: Rows, work: Work, row: int, which: int, at_ms: in
         return relative_value(plan, rows, work, row, which, last_at, at_ms)
     if kind == p.VALUE_RATE:
         total = rows.derived[row, base + SUMS + window] / plan.unit[signal]
-        return total / window_exposure(rows, row, window, at_ms)
+        return total / window_exposure(plan, rows, row, signal, window, at_ms)
     if kind == p.VALUE_RATIO:
         longer = plan.values[which, p.VALUE_LONG_WINDOW]
         long_total = rows.derived[row, base + SUMS + longer]
         if long_total == 0:
             return math.nan
         ratio = rows.derived[row, base + SUMS + window] / long_total
-        return ratio * window_exposure(rows, row, longer, at_ms) / window_exposure(rows, row, window, at_ms)
+        return (
+            ratio
+            * window_exposure(plan, rows, row, signal, longer, at_ms)
+            / window_exposure(plan, rows, row, signal, window, at_ms)
+        )
     if kind == p.VALUE_LEVEL:
         return recent_rate(plan, rows, row, signal, at_ms)
     return change_of_habit(plan, rows, row, signal, kind, last_at, at_ms)
@@ -207,7 +213,7 @@ def change_of_habit(plan: Plan, rows: Rows, row: int, signal: int, kind: int, la
     if is_dormant:
         return trajectory.silence(1.0, (at_ms - last_at) / DAY_MS, plan.dispersion[signal])
     if kind != p.VALUE_SILENCE:
-        history_days = rows.derived[row, DAY] - rows.ints[row, FIRST_AT] // DAY_MS
+        history_days = rows.derived[row, DAY] - known_since(plan, rows, row, signal) // DAY_MS
         if history_days < trajectory.HABIT_MINIMUM_DAYS:
             return 0.0
     habit = habit_rate(plan, rows, row, signal, last_at, at_ms)
@@ -221,7 +227,16 @@ def change_of_habit(plan: Plan, rows: Rows, row: int, signal: int, kind: int, la
 
 @part
 def validity(plan: Plan, rows: Rows, row: int, which: int, at_ms: int) -> float:
-    """Return how much a hand-entered fact still counts: 1 until its validity ends, then in a line to 0 after twice that."""
+    """Return how much an input counts, 0-1.
+
+    A hand-entered fact counts in full until its validity ends, then in a line to 0 after twice that. What reads a signal that
+    a model change brought counts in a line from 0 at the change to 1 once its history is long enough.
+    """
+    ripe_at = plan.inputs[which, p.INPUT_RIPE_AT]
+    if at_ms < ripe_at:
+        ripening = plan.inputs[which, p.INPUT_RIPENING]
+        if rows.ints[row, FIRST_AT] < ripe_at - ripening:  # an account that came later has all of its history
+            return max(1.0 - (ripe_at - at_ms) / ripening, 0.0)
     valid_for = plan.inputs[which, p.INPUT_VALID_FOR]
     if valid_for == 0:
         return 1.0

@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.compile import Compiled
+from scoring.model import Model
 from state.alerts import Alerts, Origin
 from state.flush import Message
 from state.layout import AS_OF, CLOSED, SNAPSHOT
-from state.snapshots import Snapshots
+from state.snapshots import Change, Snapshots
 from state.store import AccountStore
 from state.telling import Teller
 from state.work import COUNT_MOVES, Work
@@ -38,6 +39,7 @@ class Outflow:
         teller = Teller(compiled)
         self._store = store
         self._scratch = scratch
+        self._change: Change | None = None
         self._snapshots = Snapshots(teller, store, plan, work)
         self._alerts = Alerts(compiled, teller, origin, store, plan, work)
         self._moves: list[NDArray[np.int64]] = []
@@ -63,6 +65,10 @@ class Outflow:
             return self._scratch.moves[:0], self._scratch.pictures[:0]
         return np.concatenate(self._moves), np.concatenate(self._pictures)
 
+    def changed_from(self, model: Model, bands: NDArray[np.int64], healths: NDArray[np.float64]) -> None:
+        """Have the next snapshot of every present row say from which model, band and health it comes."""
+        self._change = Change(model, bands, healths)
+
     def alerts(self, sequence: int, order: NDArray[np.intp] | None = None) -> list[Message]:
         """Return the records of all moves taken, in the flush of that number; they count as told.
 
@@ -85,11 +91,12 @@ class Outflow:
             return []
         rows.dirty[chosen] &= ~np.uint8(SNAPSHOT)
         is_closed = rows.ints[chosen, CLOSED] != 0
+        change, self._change = self._change, None
         tombstones = [
             Message(self._store.names[row].encode(), None, (), int(rows.ints[row, AS_OF]))
             for row in chosen[is_closed].tolist()
         ]
-        return tombstones + self.snapshots(chosen[~is_closed], clock_ms, sequence)
+        return tombstones + self._snapshots.messages(chosen[~is_closed], clock_ms, sequence, change)
 
     def snapshots(self, chosen: NDArray[np.int64], clock_ms: int, sequence: int) -> list[Message]:
         """Return the snapshots of rows as of the clock or their own later time."""

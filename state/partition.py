@@ -4,7 +4,7 @@ Pure and synchronous: it knows no broker, no clock and no chance. The same recor
 alerts and snapshots, byte for byte, however they are cut into chunks and however often it is restored in between.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +17,9 @@ from scoring.model import TOPICS
 from state.advance import settle, sweep
 from state.alerts import Origin
 from state.apply import APPLIED, DROPPED, EXPIRED, NO_ROOM, SKIPPED, Events, apply_events, begin
-from state.changelog import IDS, PARTITION, REFERENCE, Meta, RowRecords
+from state.births import with_births
+from state.carrying import births_of, carry, kinship
+from state.changelog import IDS, MODEL, PARTITION, REFERENCE, Meta, RowRecords
 from state.changes import set_attributes, take_outcome
 from state.codec import bytes_needed, encode_canonical
 from state.cohorts import EVERYBODY, Cohorts
@@ -43,20 +45,25 @@ from state.layout import (
     placed,
 )
 from state.letters import dead_letter, original_topic, rerouted
+from state.models import Generation, read_generation, read_publication
 from state.moments import rfc3339
 from state.outflow import Outflow
 from state.record import Keyed, Record
 from state.rejections import Rejection, RejectionCode
 from state.store import AccountStore
+from state.switching import UNKNOWN, enter_model, leave_model
 from state.work import make_work
 
 SKEW_MS = 600_000
 MOVE_LINES = 4_096
 """Moves the kernel has room for before they are taken away; few show in no result."""
 SPARSE_TOPICS = frozenset(("accounts", "outcomes", "commands"))
+SLICE_ROWS = 20_000
+"""Rows a change of the model judges in one call of the kernel."""
 TICKS = "ticks"
 REROUTED = "rerouted"
 COHORTS = "cohorts"
+MODELS = "models"
 RESULT_NAMES = {APPLIED: "applied", SKIPPED: "skipped", DROPPED: "duplicate"}
 
 
@@ -93,28 +100,20 @@ class Partition:
         move_lines: int = MOVE_LINES,
     ) -> None:
         self.number = number
-        self.compiled = compiled
-        self.layout = layout_of(compiled.plan)
-        plan = placed(compiled.plan, self.layout)
-        self.plan = handle(plan)
-        self.store = AccountStore(self.layout)
-        self.scratch = make_work(plan, self.layout, move_lines)
-        self.work = handle(self.scratch)
+        self._partition_count = partition_count
+        self._origin = Origin(app_id, number)
+        self._skew_ms = skew_ms
+        self._move_lines = move_lines
+        self.given = compiled
+        """The model it begins with, if the changelog knows of none."""
+        self._engage(compiled, {})
         self.positions: dict[str, int] = {}
         self.clock_ms = NO_VALUE
         self.sequence = 0
         self.dirty = False
         self.counts: dict[tuple[str, str], int] = {}
         """(topic, result) → records so far; results are those of the metric bellwether_events_total."""
-        self._row_records = RowRecords(self.store, self.plan)
-        origin = Origin(app_id, number)
-        self._outflow = Outflow(compiled, origin, self.store, self.plan, self.scratch, self.work)
-        self._intake = Intake(number, partition_count, compiled, self.store, skew_ms)
-        self.arrivals = self._intake.arrivals
-        """What was heard of producers; whoever takes note of it empties it."""
-        self._commands = Commands(compiled.rules, self.layout, self.store, self.plan, self.work)
         self.duplicates = duplicates or Duplicates()
-        self.cohorts = Cohorts(compiled, self.store, self.plan)
         self._runs: list[tuple[str, int, int]] = []
         self._dead_letters: list[Message] = []
         self._stretch = [0, 0]  # records and dead letters of the present thousand
@@ -122,12 +121,42 @@ class Partition:
         self._rerouted: list[Message] = []
         self._held: Tick | None = None
         self._sweep_from: int | None = None
+        self._early_alerts: list[Message] = []
+        """Alerts of the next flush that were decided under a model that is no longer the partition's."""
+        self._is_generation_written = False
+        self._is_generation_loaded = False
         self._loaded_meta: Meta | None = None
+
+    def _engage(self, compiled: Compiled, births: Mapping[str, int]) -> None:
+        """Score with a model from now on, over an empty store.
+
+        Parameters
+        ----------
+        births
+            Signal fingerprint → since when it is counted, ms, of those that a change of the model brought.
+        """
+        self.compiled = compiled
+        self.layout = layout_of(compiled.plan)
+        born = [births.get(signal.fingerprint, NO_VALUE) for signal in compiled.model.signals]
+        plan = placed(with_births(compiled.plan, np.array(born, np.int64)), self.layout)
+        self.births = dict(births)
+        self.plan = handle(plan)
+        self.store = AccountStore(self.layout)
+        self.scratch = make_work(plan, self.layout, self._move_lines)
+        self.work = handle(self.scratch)
+        self._arrays = plan
+        self._row_records = RowRecords(self.store, self.plan)
+        self._outflow = Outflow(compiled, self._origin, self.store, self.plan, self.scratch, self.work)
+        self._intake = Intake(self.number, self._partition_count, compiled, self.store, self._skew_ms)
+        self.arrivals = self._intake.arrivals
+        """What was heard of producers; whoever takes note of it empties it."""
+        self._commands = Commands(compiled.rules, self.layout, self.store, self.plan, self.work)
+        self.cohorts = Cohorts(compiled, self.store, self.plan)
 
     @property
     def urgent(self) -> bool:
         """Whether an alert waits."""
-        return self._outflow.has_moves
+        return self._outflow.has_moves or bool(self._early_alerts)
 
     def apply(self, topic: str, records: Sequence[Record]) -> None:
         """Apply records of one topic in order: `apply_runs` of a single run."""
@@ -217,6 +246,9 @@ class Partition:
             refused = self.cohorts.take_records(records, self.clock_ms)
             self._count(COHORTS, "applied", len(records) - len(refused))
             self._refuse([Refused(k, COHORTS, records[k], rejection) for k, rejection in refused])
+        elif topic == MODELS:
+            for record in records:
+                self._take_model(record)
         elif topic == REROUTED:
             for contract, part in _by_origin(records):
                 if contract in TOPICS:
@@ -331,6 +363,62 @@ class Partition:
             rows.dirty[row] |= SNAPSHOT  # a tombstone stands in the scores
         settle(self.plan, self.store.handle, self.work, row, at_ms)
 
+    def _take_model(self, record: Record) -> None:
+        """Score with a published model from here on; one that says what is said already changes nothing."""
+        found = read_publication(record)
+        if isinstance(found, Rejection):
+            self._refuse([Refused(0, MODELS, record, found)])
+            return
+        own, new = self.compiled.model, found.model
+        is_same = (new.name, new.version, new.fingerprint) == (own.name, own.version, own.fingerprint)
+        self._count(MODELS, "duplicate" if is_same else "applied", 1)
+        if not is_same:
+            self.change_model(found)
+
+    def change_model(self, new: Compiled) -> None:
+        """Carry every row over to another model; all of them are written and told in the next flush.
+
+        What was decided so far is told under the model that decided it. See `state.switching` for what a change brings
+        about, and `state.carrying` for what is kept.
+        """
+        old, store, cohorts, counts = self.compiled, self.store, self.cohorts, self.scratch.counts
+        arrivals = self.arrivals
+        old_plan, kin, count = self._arrays, kinship(self.compiled, new), len(self.store)
+        truths = np.full((count, self.layout.rules + 1), UNKNOWN, np.int8)  # the last is for rules that are new
+        closes = np.zeros((count, self.layout.contributions + 1), np.int64)
+        healths = np.full(count, np.nan)
+        is_kept = np.isin(np.arange(self.layout.rules), kin.rules)
+        self._each_row(
+            lambda first, last: leave_model(
+                self.plan, store.handle, self.work, first, last, self.clock_ms, is_kept, truths, closes, healths
+            )
+        )
+        self._early_alerts += self._outflow.alerts(self.sequence + 1)
+        stands = store.rows.ints[:count, AS_OF]
+        at_ms = self.clock_ms if self.clock_ms != NO_VALUE else int(stands.max(initial=NO_VALUE))
+        self._engage(new, births_of(self.births, kin, new, at_ms))
+        self.scratch.counts[:] = counts
+        self._intake.arrivals = self.arrivals = arrivals
+        self.cohorts.inherit(cohorts, self.clock_ms)
+        rows = carry(store, old_plan, self.store, self._arrays, kin)
+        derive_all(self.plan, self.store.handle, len(self.store))
+        bands = store.rows.ints[rows, BAND]
+        self._outflow.changed_from(old.model, bands, healths[rows])
+        truths, closes = truths[rows][:, kin.rules], closes[rows][:, kin.contributions]
+        self._each_row(
+            lambda first, last: enter_model(
+                self.plan, self.store.handle, self.work, first, last, truths, closes, healths[rows]
+            )
+        )
+        self._is_generation_written = False
+
+    def _each_row(self, work: Callable[[int, int], int]) -> None:
+        """Have rows worked on in slices, taking the kernel's moves away whenever it has no room for more."""
+        first, count = 0, len(self.store)
+        while first < count:
+            first = work(first, min(first + SLICE_ROWS, count))
+            self._outflow.take_moves()
+
     def _hold(self, tick: Tick) -> None:
         """Keep a tick until its ends are applied; while one is held, later ones are dropped."""
         if self._held is None and tick.as_of_ms > self.clock_ms:
@@ -365,6 +453,9 @@ class Partition:
         clock = self.clock_ms
         scores = self._outflow.news(clock, self.sequence)
         changelog = self._row_records.encode(clock)
+        if not self._is_generation_written:
+            changelog.insert(0, self.model_record())
+            self._is_generation_written = True
         for parity, block, value in self.duplicates.take_records():
             changelog.append(Message(IDS + bytes([parity]) + block.to_bytes(2, "big"), value))
         for place, value in self.cohorts.take_unwritten():
@@ -377,14 +468,14 @@ class Partition:
             offsets=dict(self.positions),
             changelog=changelog,
             scores=scores,
-            alerts=self._outflow.alerts(self.sequence),
+            alerts=self._early_alerts + self._outflow.alerts(self.sequence),
             dead_letters=self._dead_letters,
             rerouted=self._rerouted,
             cohorts=self.cohorts.take_sums(),
             refused_per_thousand=self._refused_per_thousand,
         )
         self._refused_per_thousand = 0
-        self._runs, self._dead_letters, self._rerouted = [], [], []
+        self._runs, self._dead_letters, self._rerouted, self._early_alerts = [], [], [], []
         self.dirty = False
         return flush
 
@@ -402,13 +493,22 @@ class Partition:
             summed_through=self.cohorts.summed_through,
         )
 
+    def model_record(self) -> Message:
+        """Return the changelog's record of the model: only rows after one count."""
+        model = self.compiled.model
+        return Message(MODEL, msgspec.json.encode(Generation(model.source, model.fingerprint, self.births)))
+
     def expect(self, newest: bytes | None) -> None:
         """Raise StateMismatchError unless rows beside the newest record of `META_KEY` can be read at all."""
         if newest is not None:
-            msgspec.json.decode(newest, type=Meta).require(self.compiled, self.number)
+            msgspec.json.decode(newest, type=Meta).require(self.number)
 
     def load(self, records: Iterable[Keyed]) -> None:
-        """Take changelog records during a restore, in log order."""
+        """Take changelog records during a restore, in log order.
+
+        A flush that changes the model writes the model first and then every row. So rows count from the newest model
+        on, and what stands before it was written again.
+        """
         rows: list[tuple[bytes, bytes]] = []
         for record in records:
             key, value = record.key, record.value
@@ -417,14 +517,24 @@ class Partition:
             kind = key[:1]
             if kind == PARTITION:
                 self._loaded_meta = msgspec.json.decode(value, type=Meta)
+            elif kind == MODEL:
+                rows.clear()
+                self._load_generation(value)
             elif kind == REFERENCE:
                 self.cohorts.load(value)
             elif kind == IDS:
                 self.duplicates.load_block(key[1], int.from_bytes(key[2:], "big"), value)
-            else:
+            elif self._is_generation_loaded:
                 rows.append((key, value))
         if rows:
             self._row_records.decode(rows)
+
+    def _load_generation(self, value: bytes) -> None:
+        compiled, births = read_generation(value, self.compiled)
+        cohorts = self.cohorts
+        self._engage(compiled, births)
+        self.cohorts.inherit(cohorts, NO_VALUE)
+        self._is_generation_loaded = self._is_generation_written = True
 
     def finish_load(self) -> None:
         """End the restore: derive what was not kept and bring every row to the clock, as it stood before."""

@@ -11,6 +11,7 @@ from scoring.arrays import Ints
 from scoring.cohorts import LONG_SILENCE, LONG_SILENCE_DAYS, PACE_LIMIT, PACE_UNIT, RELATIVE_DORMANT_DAYS, leaned_rate
 from scoring.jit import entry, part
 from scoring.plan import Plan
+from state.births import known_since
 from state.busyness import DAILY, FAST, PLAIN, SLOW, sums_place
 from state.layout import (
     AS_OF,
@@ -36,29 +37,29 @@ from state.work import Work
 
 
 @part
-def history_days(rows: Rows, row: int) -> int:
-    """Return how many sealed days of a row's history tiles are kept of, its first one included."""
-    return min(rows.derived[row, DAY] - rows.ints[row, FIRST_AT] // DAY_MS, TILE_DAYS - 1)
+def history_days(plan: Plan, rows: Rows, row: int, signal: int) -> int:
+    """Return how many sealed days of a signal's history tiles are kept of, its first one included."""
+    return min(rows.derived[row, DAY] - known_since(plan, rows, row, signal) // DAY_MS, TILE_DAYS - 1)
 
 
 @part
-def unseen(rows: Rows, row: int) -> float:
+def unseen(plan: Plan, rows: Rows, row: int, signal: int) -> float:
     """Return the part of the history's first day before the first event, 0-1; 0 where that day is out of reach."""
-    first_at = rows.ints[row, FIRST_AT]
+    first_at = known_since(plan, rows, row, signal)
     if rows.derived[row, DAY] - first_at // DAY_MS >= TILE_DAYS:
         return 0.0
     return first_at % DAY_MS / DAY_MS
 
 
 @part
-def window_days(rows: Rows, row: int, place: int, window: int, at_ms: int) -> float:
+def window_days(plan: Plan, rows: Rows, row: int, place: int, signal: int, window: int, at_ms: int) -> float:
     """Return the cohort days of a window, today's elapsed part included, within the history."""
     sums = rows.busy_sums[place]
     elapsed = (at_ms - rows.derived[row, DAY] * DAY_MS) / DAY_MS
-    sealed = min(history_days(rows, row), WINDOW_DAYS[window] - 1)
+    sealed = min(history_days(plan, rows, row, signal), WINDOW_DAYS[window] - 1)
     covered = sums[PLAIN, sealed] + elapsed * sums[DAILY, 0]
-    if sealed == history_days(rows, row):
-        covered -= unseen(rows, row) * sums[DAILY, sealed]
+    if sealed == history_days(plan, rows, row, signal):
+        covered -= unseen(plan, rows, row, signal) * sums[DAILY, sealed]
     return covered
 
 
@@ -68,7 +69,7 @@ def habit(plan: Plan, rows: Rows, row: int, place: int, signal: int, last_at: in
     sums = rows.busy_sums[place]
     day = rows.derived[row, DAY]
     quiet = max(day - last_at // DAY_MS, 0)
-    sealed = history_days(rows, row)
+    sealed = history_days(plan, rows, row, signal)
     amount = decayed(plan, rows, row, signal, 2)
     if quiet > 0:
         scale = plan.decay_power[2, quiet]
@@ -78,7 +79,7 @@ def habit(plan: Plan, rows: Rows, row: int, place: int, signal: int, last_at: in
         scale = 1.0
         amount += tile(plan, rows, row, signal, day)
         exposure = sums[SLOW, sealed] + (at_ms - day * DAY_MS) / DAY_MS * sums[DAILY, 0]
-    exposure -= unseen(rows, row) * sums[DAILY, sealed] * plan.decay_power[2, sealed] / scale
+    exposure -= unseen(plan, rows, row, signal) * sums[DAILY, sealed] * plan.decay_power[2, sealed] / scale
     return amount / plan.unit[signal] / max(exposure, trajectory.HABIT_MINIMUM_DAYS)
 
 
@@ -88,8 +89,8 @@ def recent(plan: Plan, rows: Rows, row: int, place: int, signal: int, usual: flo
     sums = rows.busy_sums[place]
     day = rows.derived[row, DAY]
     elapsed = (at_ms - day * DAY_MS) / DAY_MS
-    sealed = history_days(rows, row)
-    missing = unseen(rows, row) * plan.decay_power[0, sealed]
+    sealed = history_days(plan, rows, row, signal)
+    missing = unseen(plan, rows, row, signal) * plan.decay_power[0, sealed]
     amount = decayed(plan, rows, row, signal, 0) + tile(plan, rows, row, signal, day)
     exposure = sums[FAST, sealed] + elapsed * sums[DAILY, 0] - missing * sums[DAILY, sealed]
     calendar = plan.decay_total[0, sealed] + elapsed - missing
@@ -116,10 +117,12 @@ def dispersion(plan: Plan, rows: Rows, row: int, signal: int, usual: float) -> f
 
 
 @part
-def fast_exposure(rows: Rows, row: int, place: int, at_ms: int) -> float:
+def fast_exposure(plan: Plan, rows: Rows, row: int, place: int, signal: int, at_ms: int) -> float:
     """Return the cohort days of the recent rate."""
     elapsed = (at_ms - rows.derived[row, DAY] * DAY_MS) / DAY_MS
-    return rows.busy_sums[place, FAST, history_days(rows, row)] + elapsed * rows.busy_sums[place, DAILY, 0]
+    return (
+        rows.busy_sums[place, FAST, history_days(plan, rows, row, signal)] + elapsed * rows.busy_sums[place, DAILY, 0]
+    )
 
 
 @part
@@ -151,7 +154,7 @@ def relative_value(plan: Plan, rows: Rows, work: Work, row: int, which: int, las
     if kind == p.VALUE_RATE or kind == p.VALUE_RATIO:
         base = DERIVED_FIXED + signal * DERIVED_SIGNAL + SUMS
         window = plan.values[which, p.VALUE_WINDOW]
-        covered = window_days(rows, row, place, window, at_ms)
+        covered = window_days(plan, rows, row, place, signal, window, at_ms)
         if covered < 1.0:
             return math.nan
         rate = rows.derived[row, base + window] / plan.unit[signal] / covered
@@ -159,7 +162,7 @@ def relative_value(plan: Plan, rows: Rows, work: Work, row: int, which: int, las
             return rate
         longer = plan.values[which, p.VALUE_LONG_WINDOW]
         total = rows.derived[row, base + longer] / plan.unit[signal]
-        return math.nan if total == 0.0 else rate / total * window_days(rows, row, place, longer, at_ms)
+        return math.nan if total == 0.0 else rate / total * window_days(plan, rows, row, place, signal, longer, at_ms)
     quiet = rows.derived[row, DAY] - last_at // DAY_MS
     if quiet > RELATIVE_DORMANT_DAYS:
         if kind == p.VALUE_LEVEL:
@@ -167,7 +170,7 @@ def relative_value(plan: Plan, rows: Rows, work: Work, row: int, which: int, las
         if kind == p.VALUE_SILENCE:
             return trajectory.silence(1.0, (at_ms - last_at) / DAY_MS, plan.dispersion[signal])
         return -trajectory.MOMENTUM_LIMIT if kind == p.VALUE_MOMENTUM else -trajectory.SURPRISE_LIMIT
-    is_young = rows.derived[row, DAY] - rows.ints[row, FIRST_AT] // DAY_MS < trajectory.HABIT_MINIMUM_DAYS
+    is_young = rows.derived[row, DAY] - known_since(plan, rows, row, signal) // DAY_MS < trajectory.HABIT_MINIMUM_DAYS
     if is_young and (kind == p.VALUE_MOMENTUM or kind == p.VALUE_SURPRISE):
         return 0.0
     usual = usual_rate(plan, rows, work, row, place, signal, last_at, at_ms)
@@ -180,7 +183,7 @@ def relative_value(plan: Plan, rows: Rows, work: Work, row: int, which: int, las
     if kind == p.VALUE_MOMENTUM:
         return trajectory.momentum(rate, usual)
     # Few cohort days make the recent rate that much noisier.
-    noise = max(trajectory.FAST_DECAY_DAYS / max(fast_exposure(rows, row, place, at_ms), 1.0), 1.0)
+    noise = max(trajectory.FAST_DECAY_DAYS / max(fast_exposure(plan, rows, row, place, signal, at_ms), 1.0), 1.0)
     return trajectory.surprise(rate, usual, dispersion(plan, rows, row, signal, usual) * noise)
 
 
@@ -197,9 +200,8 @@ def add_paces(plan: Plan, rows: Rows, first: int, last: int, day: int, clock_ms:
     for row in range(first, last):
         if rows.ints[row, CLOSED] != 0 or rows.ints[row, AS_OF] == NO_VALUE or rows.ints[row, FIRST_AT] == NO_VALUE:
             continue
-        is_young = rows.ints[row, FIRST_AT] // DAY_MS > day - trajectory.HABIT_MINIMUM_DAYS
         # Events may have taken a row far ahead of a clock that stood still: then its tile of the day is gone.
-        if is_young or rows.derived[row, DAY] - day >= TILE_DAYS:
+        if rows.derived[row, DAY] - day >= TILE_DAYS:
             continue
         at_ms = max(rows.ints[row, AS_OF], clock_ms)
         for signal in range(plan.signals.shape[0]):
@@ -207,6 +209,8 @@ def add_paces(plan: Plan, rows: Rows, first: int, last: int, day: int, clock_ms:
             last_at = rows.ints[row, plan.offsets[p.OFFSET_SIGNALS] + signal * SIGNAL_COLUMNS + LAST_AT]
             has_spoken = rows.ints[row, TOPICS_SEEN] >> plan.signals[signal, p.SIGNAL_TOPIC] & 1 != 0
             if number < 0 or not has_spoken or last_at == NO_VALUE:
+                continue
+            if known_since(plan, rows, row, signal) // DAY_MS > day - trajectory.HABIT_MINIMUM_DAYS:
                 continue
             if rows.derived[row, DAY] - last_at // DAY_MS > RELATIVE_DORMANT_DAYS:
                 continue

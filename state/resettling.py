@@ -58,6 +58,9 @@ class Resettling:
         """Yield the rows of a restored partition as records of the new changelogs; the partition is spoilt by it."""
         if not old.sequence:
             return  # nothing was ever applied
+        if not self._clocks:  # before any row, or it would not count
+            record = old.model_record()
+            yield [record._replace(partition=number) for number in range(len(self.accounts))]
         self._sequence = max(self._sequence, old.sequence)
         self._clocks.append(old.clock_ms)
         self._duplicates.append(old.duplicates)

@@ -1,5 +1,6 @@
 """Score records from rows: the latest picture of an account, for the `scores` topic."""
 
+import math
 from typing import Any
 
 import msgspec
@@ -7,16 +8,43 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from scoring.model import Model
 from state.deeds import Deed
 from state.flush import Message
 from state.store import AccountStore
-from state.telling import About, Teller, tell_rows
+from state.telling import INSUFFICIENT_DATA, About, Teller, tell_rows
 
 
 class Shown(About):
     """What people entered and a snapshot shows."""
 
     deeds: tuple[Deed, ...] = ()
+
+
+class Change:
+    """A change of the model, as the snapshots that follow from it tell it.
+
+    Parameters
+    ----------
+    model
+        The one before.
+    bands, healths
+        By row: where the account stood under it, INSUFFICIENT and NaN where there was no score.
+    """
+
+    def __init__(self, model: Model, bands: NDArray[np.int64], healths: NDArray[np.float64]) -> None:
+        named = {"name": model.name, "version": model.version, "fingerprint": model.fingerprint}
+        self._head = b',"model_change":{"code":"MODEL_CHANGED","from":' + orjson.dumps(named)
+        self._names = (*model.band_names, INSUFFICIENT_DATA)
+        self._bands, self._healths = bands, healths
+
+    def member(self, row: int) -> bytes:
+        """Return the member that marks a snapshot; nothing for an account that came after the change."""
+        if row >= self._bands.size:
+            return b""
+        health = float(self._healths[row])
+        told = {"band": self._names[self._bands[row]], "health": None if math.isnan(health) else health}
+        return self._head + b"," + orjson.dumps(told)[1:]
 
 
 class Snapshots:
@@ -39,7 +67,9 @@ class Snapshots:
         self._work = work
         self._profiles = msgspec.json.Decoder(Shown)
 
-    def messages(self, chosen: NDArray[np.int64], clock_ms: int, sequence: int) -> list[Message]:
+    def messages(
+        self, chosen: NDArray[np.int64], clock_ms: int, sequence: int, change: Change | None = None
+    ) -> list[Message]:
         """Return the records of rows as of the clock or their own later time.
 
         Parameters
@@ -50,6 +80,8 @@ class Snapshots:
             The partition's clock, or NO_VALUE.
         sequence
             Number of the flush (or step of a replay) that carries them.
+        change
+            The change of the model that they tell of, if one stands behind them.
         """
         teller, store = self._teller, self._store
         ends, at = np.empty(chosen.size, np.int64), np.empty(chosen.size, np.int64)
@@ -77,12 +109,13 @@ class Snapshots:
             for row, end, at_ms in lines:
                 account = store.names[row]
                 head = b'{"account_id":' + orjson.dumps(account) + b","
-                messages.append(Message(account.encode(), head + data[start:end] + self._tail(row), (), at_ms))
+                messages.append(Message(account.encode(), head + data[start:end] + self._tail(row, change), (), at_ms))
                 start = end
         return messages
 
-    def _tail(self, row: int) -> bytes:
+    def _tail(self, row: int, change: Change | None) -> bytes:
         """Return the members that people entered, and the end of the object."""
         profile = self._store.profiles.get(row)
         shown = b"" if profile is None else msgspec.json.encode(self._profiles.decode(profile))[1:-1]
-        return b"," + self._teller.model + (b"," + shown if shown else b"") + b"}"
+        marker = b"" if change is None else change.member(row)
+        return b"," + self._teller.model + marker + (b"," + shown if shown else b"") + b"}"

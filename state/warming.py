@@ -60,3 +60,5 @@ def warm(compiled: Compiled) -> Iterator[str]:
     restored = Partition(0, 1, compiled)
     restored.load(flush.changelog)
     restored.finish_load()
+    yield "changing the model"
+    restored.change_model(compiled)

@@ -36,6 +36,7 @@ MARK_SUPPRESSED = 32
 RESOLUTION_CONDITION = 0
 RESOLUTION_CLOSED = 1
 RESOLUTION_COMMAND = 2
+RESOLUTION_MODEL = 3
 
 # Columns of the fixed part of `pictures`, the score as it stood at a move; then values, sub-scores, contributions, before.
 PICTURE_HEALTH = 0

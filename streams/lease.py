@@ -18,6 +18,8 @@ STRETCH_RECORDS = 2_000
 """Records applied in one go at most: beyond this a stretch becomes no cheaper."""
 LEAST_RECORDS = 100
 
+MODELS = "models"
+
 SWEEP_ROWS = 20_000
 """Rows swept in one go at most; a million take about a second where time moves in small steps."""
 LEAST_ROWS = 200
@@ -114,7 +116,7 @@ class Lease:
         await self._sweep()
         self.records_applied += count
         for topic, records in runs:
-            if topic != TICKS:
+            if topic not in (TICKS, MODELS):  # a model is published by the wall clock, whatever clock the events have
                 self.newest_ms = max(self.newest_ms, records[-1].timestamp)
         self.is_dirty.set()
         observer.applied(self.partition, runs, monotonic() - began, is_urgent=self.fold.urgent)

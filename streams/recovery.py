@@ -101,7 +101,7 @@ async def restore(lease: Lease, source: Source, observer: Observer, failpoints: 
         consumer.assign([tp])
         start = (await consumer.beginning_offsets([tp]))[tp]
         end = (await consumer.end_offsets([tp]))[tp]
-        lease.fold.expect(await _newest_meta(lease, consumer, tp, (start, end)))
+        lease.fold.expect(await newest_value(consumer, tp, (start, end), lease.fold.META_KEY))
         consumer.seek(tp, start)
         await _load(lease, consumer, tp, (start, end), failpoints)
     except StateMismatchError as error:
@@ -114,8 +114,8 @@ async def restore(lease: Lease, source: Source, observer: Observer, failpoints: 
     observer.restored(lease.partition, lease.loaded, seconds)
 
 
-async def _newest_meta(lease: Lease, consumer: Any, tp: TopicPartition, bounds: tuple[int, int]) -> bytes | None:
-    """Return the newest record of everything that is not a row: every flush ends with one, so it is near the end."""
+async def newest_value(consumer: Any, tp: TopicPartition, bounds: tuple[int, int], key: bytes) -> bytes | None:
+    """Return the newest value of a key that every flush ends with, so it is near the end; None where there is none."""
     start, end = bounds
     span, first = LAST_RECORDS, end
     while first > start:
@@ -123,7 +123,7 @@ async def _newest_meta(lease: Lease, consumer: Any, tp: TopicPartition, bounds: 
         consumer.seek(tp, first)
         while await consumer.position(tp) < end:
             for records in (await consumer.getmany(timeout_ms=200)).values():
-                newest = next((each.value for each in reversed(records) if each.key == lease.fold.META_KEY), newest)
+                newest = next((each.value for each in reversed(records) if each.key == key), newest)
         if newest is not None:
             return newest
         span *= 16

@@ -132,7 +132,7 @@ SETTINGS = (
         "model",
         "saas-renewal",
         "the name of a preset or the path of a model file",
-        "Model that scores.",
+        "Model an application begins with; `model publish` changes it.",
         lambda text: text or None,
     ),
     _choice(
