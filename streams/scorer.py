@@ -1,15 +1,21 @@
 """Puts the pure core into the shell: the model a process runs, and a partition's state for it."""
 
+import logging
+from time import monotonic
+
 from scoring.compile import Compiled, compile_model
 from scoring.faults import ModelError
+from scoring.model import Model
 from scoring.presets import load_model
 from state.partition import Partition
 from streams.halt import FAILED, Refusal
 from streams.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 
 def load_compiled(settings: Settings) -> Compiled:
-    """Return the model that BELLWETHER_MODEL names, compiled.
+    """Return the model that BELLWETHER_MODEL names, compiled: the one an empty application begins with.
 
     Raises
     ------
@@ -22,9 +28,38 @@ def load_compiled(settings: Settings) -> Compiled:
         raise Refusal(str(error), FAILED) from error
 
 
+class LivePartition(Partition):
+    """A partition that says by which model it scores, where that is not the one it was started with."""
+
+    def finish_load(self) -> None:
+        """End the restore."""
+        super().finish_load()
+        given, own = self.given.model, self.compiled.model
+        if own.fingerprint != given.fingerprint:
+            logger.warning(
+                "partition %d: scores by %s, which it had before; BELLWETHER_MODEL names %s and only begins an empty"
+                " application — `bellwether model publish FILE` changes the model",
+                self.number,
+                _named(own),
+                _named(given),
+            )
+
+    def change_model(self, new: Compiled) -> None:
+        """Score by another model from here on."""
+        began, old = monotonic(), self.compiled.model
+        super().change_model(new)
+        seconds, count = monotonic() - began, len(self.store)
+        told = (self.number, _named(new.model), _named(old), count, seconds)
+        logger.info("partition %d: scores by %s instead of %s from here on, %d accounts in %.1f s", *told)
+
+
+def _named(model: Model) -> str:
+    return f"{model.name} {model.version} ({model.fingerprint})"
+
+
 def new_partition(number: int, settings: Settings, compiled: Compiled) -> Partition:
     """Return the empty state of a partition."""
-    return Partition(
+    return LivePartition(
         number,
         settings.partitions,
         compiled,

@@ -9,16 +9,18 @@ their topics but for what came late. The same bytes from that prove the alert as
 been meant; other bytes then prove nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 from aiokafka.structs import ConsumerRecord
 
-from scoring.compile import Compiled
+from scoring.compile import Compiled, compile_model
+from scoring.presets import parse_text
 from state.flush import Message
 from streams.halt import Refusal
+from streams.models import publications
 from streams.reading import read_all
 from streams.refolding import Refolded, refold
 from streams.settings import Settings
@@ -88,7 +90,7 @@ async def verify(
     settings
         Of the workers that decided.
     compiled
-        The model.
+        The model the application began with; where others were published since, they are known from their topic.
     given
         The alert's id, or the beginning of it.
     tell
@@ -101,7 +103,10 @@ async def verify(
     """
     records = await _records_of(settings, given)
     alerts = [orjson.loads(record.value) for record in records]
-    _require_model(alerts, compiled)
+    published = [each for _, each in await publications(settings)]
+    if published:  # the first of them says which model there was before any was published
+        compiled = compile_model(parse_text(published[0].before, "models"))
+    _require_model(alerts, compiled, {each.fingerprint for each in published})
     number = records[0].partition
     wanted = {_identity(record): record for record in records}
     last = max(alert["decided_at"]["journal_sequence"] for alert in alerts)
@@ -142,10 +147,10 @@ async def _records_of(settings: Settings, given: str) -> list[ConsumerRecord]:
     return next(iter(found.values()))
 
 
-def _require_model(alerts: Sequence[dict[str, Any]], compiled: Compiled) -> None:
+def _require_model(alerts: Sequence[dict[str, Any]], compiled: Compiled, published: Collection[str]) -> None:
     for alert in alerts:
         decided, own = alert["model"], compiled.model
-        if decided["fingerprint"] != own.fingerprint:
+        if decided["fingerprint"] not in (own.fingerprint, *published):
             raise Refusal(
                 f"alert {alert['alert_id']}: decided by model {decided['name']} {decided['version']} ({decided['fingerprint']}),"
                 f" got {own.name} {own.version} ({own.fingerprint}) — set BELLWETHER_MODEL to the file of that version"

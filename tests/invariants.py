@@ -188,7 +188,7 @@ class Check:
         total: Counter[str] = Counter()
         for fold in self.folds.values():
             for (topic, result), number in fold.counts.items():
-                if topic not in OWN:
+                if topic not in (*OWN, "models"):
                     total[result] += number
         # An old event is expired only for an account that has moved on since; what brokers doubled may be of any kind.
         good, broken = sent["good"], sent["bad"] + sent["future"]

@@ -1,4 +1,4 @@
-"""`bellwether model check|show|diff|schema`: is a model file right, what does it say, what would another change."""
+"""`bellwether model …`: is a model file right, what does it say, what would another change, and which one scores."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ from scoring.model import Model
 from scoring.presets import load_model, preset_names
 from scoring.schema import json_schema
 from scoring.words import describe
-from streams.cli import model_diff
+from streams.cli import model_diff, model_publish, model_shadow
 from streams.cli.output import note, result
 from streams.halt import FAILED
 from streams.settings import Settings
@@ -27,10 +27,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--json", action="store_true", help="print the outcome as JSON")
     show.add_argument("--variables", action="store_true", help="list what rules and overrides may read instead")
     model_diff.arguments(actions.add_parser("diff", help="what another model says differently, and changes for whom"))
+    model_publish.arguments(actions)
+    model_shadow.arguments(actions.add_parser("shadow", help="what a model would say beside the one that scores"))
     actions.add_parser("schema", help="print the JSON Schema of model files, for editors")
 
 
-def run(options: argparse.Namespace, settings: Settings) -> int:  # noqa: ARG001 - the same for every command
+def run(options: argparse.Namespace, settings: Settings) -> int:
     """Do what was asked; 1 when the model has faults."""
     if options.action == "schema":
         sys.stdout.write(orjson.dumps(json_schema(), option=orjson.OPT_INDENT_2).decode() + "\n")
@@ -38,6 +40,10 @@ def run(options: argparse.Namespace, settings: Settings) -> int:  # noqa: ARG001
     try:
         if options.action == "diff":
             return model_diff.run(options)
+        if options.action in ("publish", "rollback", "history"):
+            return model_publish.run(options, settings)
+        if options.action == "shadow":
+            return model_shadow.run(options, settings)
         model = load_model(options.model)
     except ModelError as error:
         return _refuse(error, as_json=options.json)

@@ -1,4 +1,7 @@
-"""What producers write: events in and out of order, repeated, broken, expired, ahead of time, in the wrong partition."""
+"""What producers write: events in and out of order, repeated, broken, expired, ahead of time, in the wrong partition.
+
+And now and then somebody publishes another model.
+"""
 
 import random
 from collections import Counter
@@ -9,6 +12,7 @@ import orjson
 
 from state.moments import rfc3339
 from state.murmur2 import partition_of
+from tests.simulation.models import PUBLISHED
 
 DAY_MS = 86_400_000
 BROKEN = (b"", b"\xff\xfe", b"{", b"[]", b"null", b'{"id":"x"}', b'{"id":1,"account_id":"a","occurred_at":"yesterday"}')
@@ -19,6 +23,8 @@ EVENTS = {
     "engagement": ("meeting_held", "email_replied"),
 }
 OUTCOMES = ("renewed", "expanded", "churned")
+PUBLISHING = 0.015
+"""Part of the events before which a model is published."""
 DECISIONS = ("acknowledge", "snooze", "resolve")
 
 
@@ -61,6 +67,8 @@ class Traffic:
     def write_one(self) -> None:
         """Write one event, and its repetition where its producer tries again."""
         chance, draw = self._chance, self._chance.random()
+        if chance.random() < PUBLISHING:
+            self.publish()
         topic = chance.choices(
             ("usage", "billing", "support", "engagement", "accounts", "outcomes", "commands"), (50, 12, 12, 6, 8, 1, 8)
         )[0]
@@ -79,6 +87,12 @@ class Traffic:
         self._append(topic, account, value, now, kind)
         if kind == "good" and chance.random() < 0.1:  # a producer that tries again
             self._append(topic, account, value, now, "repeated")
+
+    def publish(self) -> None:
+        """Publish a model, as `bellwether model publish` does: the same record in every partition."""
+        value, now = self._chance.choice(PUBLISHED), self._wall_ms()
+        for partition in range(self._partitions):
+            self._brokers.append("models", partition, (b"simulated", value, (), now))
 
     def _append(self, topic: str, account: str, value: bytes, now: int, kind: str) -> None:
         chance, key = self._chance, account.encode()
