@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from scoring.cohorts import BUSYNESS_UNIT, busyness
 from scoring.compile import Compiled, relative_signals
@@ -158,8 +159,10 @@ class Cohorts:
         if first > last:
             return
         self.summed_through = last
-        for day in range(first, last + 1):
-            value = msgspec.json.encode(self._totals(day, clock_ms))
+        sums = np.zeros((last + 1 - first, COHORTS, len(self._signals), 2), np.int64)
+        add_paces(self._plan, self._store.handle, len(self._store), first, clock_ms, sums)
+        for day, found in enumerate(sums, first):
+            value = msgspec.json.encode(Sums(day, self._totals(found)))
             self._sums.append(Message(b"sums", value, (), clock_ms))
 
     def take_sums(self) -> list[Message]:
@@ -167,18 +170,18 @@ class Cohorts:
         sums, self._sums = self._sums, []
         return sums
 
-    def _totals(self, day: int, clock_ms: int) -> Sums:
-        sums = np.zeros((COHORTS, len(self._signals), 2), np.int64)
-        add_paces(self._plan, self._store.handle, 0, len(self._store), day, clock_ms, sums)
-        totals: dict[str, dict[str, tuple[int, int]]] = {}
-        for number, signal in enumerate(self._signals):
-            found = sums[: len(self.segments), number].tolist()
-            totals[signal] = {
+    def _totals(self, sums: NDArray[np.int64]) -> dict[str, dict[str, tuple[int, int]]]:
+        """Return signal → segment → accounts and paces, of a day's sums by cohort and signal."""
+        return {
+            signal: {
                 segment: (accounts, paces)
-                for segment, (accounts, paces) in zip(self.segments, found, strict=True)
+                for segment, (accounts, paces) in zip(
+                    self.segments, sums[: len(self.segments), number].tolist(), strict=True
+                )
                 if accounts
             }
-        return Sums(day, totals)
+            for number, signal in enumerate(self._signals)
+        }
 
     def take_records(self, records: Sequence[Record], clock_ms: int) -> list[tuple[int, Rejection]]:
         """Take the references among records of `cohorts` (the sums are for whoever adds them up); return what is neither."""

@@ -5,6 +5,8 @@ An account's habit per cohort day stands still over a holiday, and so does its s
 
 import math
 
+import numpy as np
+
 from scoring import plan as p
 from scoring import trajectory
 from scoring.arrays import Ints
@@ -187,40 +189,51 @@ def relative_value(plan: Plan, rows: Rows, work: Work, row: int, which: int, las
     return trajectory.surprise(rate, usual, dispersion(plan, rows, row, signal, usual) * noise)
 
 
+@part
+def own_habit(plan: Plan, rows: Rows, row: int, signal: int, number: int, at_ms: int) -> float:
+    """Return the rate an account's days are measured by; NaN while it says nothing about days: silent, or leaving."""
+    last_at = rows.ints[row, plan.offsets[p.OFFSET_SIGNALS] + signal * SIGNAL_COLUMNS + LAST_AT]
+    has_spoken = rows.ints[row, TOPICS_SEEN] >> plan.signals[signal, p.SIGNAL_TOPIC] & 1 != 0
+    if not has_spoken or last_at == NO_VALUE or rows.derived[row, DAY] - last_at // DAY_MS > RELATIVE_DORMANT_DAYS:
+        return math.nan
+    place = sums_place(plan, rows, row, number)
+    usual = habit(plan, rows, row, place, signal, last_at, at_ms)
+    quiet = quiet_days(rows, row, place, last_at, at_ms)
+    missed = trajectory.silence(usual, quiet, dispersion(plan, rows, row, signal, usual))
+    return math.nan if quiet > LONG_SILENCE_DAYS and missed > LONG_SILENCE else usual
+
+
 @entry
-def add_paces(plan: Plan, rows: Rows, first: int, last: int, day: int, clock_ms: int, sums: Ints) -> None:
-    """Add the paces of rows ``[first, last)`` on a sealed day to its cohorts' sums.
+def add_paces(plan: Plan, rows: Rows, count: int, first_day: int, clock_ms: int, sums: Ints) -> None:
+    """Add the paces of the first `count` rows on sealed days to their cohorts' sums.
 
     Parameters
     ----------
-    day : int, a UTC day before every row's own
+    first_day : int, a UTC day; all days are before every row's own
     clock_ms : int, the partition's clock
-    sums : int64 array [cohort, signal with cohort days, accounts|paces], added to
+    sums : int64 array [day, cohort, signal with cohort days, accounts|paces], added to
     """
-    for row in range(first, last):
+    for row in range(count):
         if rows.ints[row, CLOSED] != 0 or rows.ints[row, AS_OF] == NO_VALUE or rows.ints[row, FIRST_AT] == NO_VALUE:
             continue
-        # Events may have taken a row far ahead of a clock that stood still: then its tile of the day is gone.
-        if rows.derived[row, DAY] - day >= TILE_DAYS:
-            continue
         at_ms = max(rows.ints[row, AS_OF], clock_ms)
+        cohort = max(rows.ints[row, SEGMENT], 0)
+        # An account's first week says nothing. Events may have taken a row far ahead of a clock that stood still: then
+        # its tiles of the days are gone.
+        least = max(
+            rows.ints[row, FIRST_AT] // DAY_MS + trajectory.HABIT_MINIMUM_DAYS, rows.derived[row, DAY] - TILE_DAYS + 1
+        )
         for signal in range(plan.signals.shape[0]):
             number = plan.signals[signal, p.SIGNAL_COHORT]
-            last_at = rows.ints[row, plan.offsets[p.OFFSET_SIGNALS] + signal * SIGNAL_COLUMNS + LAST_AT]
-            has_spoken = rows.ints[row, TOPICS_SEEN] >> plan.signals[signal, p.SIGNAL_TOPIC] & 1 != 0
-            if number < 0 or not has_spoken or last_at == NO_VALUE:
+            young = known_since(plan, rows, row, signal) // DAY_MS + trajectory.HABIT_MINIMUM_DAYS
+            begin = max(first_day, least, young)
+            if number < 0 or begin >= first_day + sums.shape[0]:
                 continue
-            if known_since(plan, rows, row, signal) // DAY_MS > day - trajectory.HABIT_MINIMUM_DAYS:
+            usual = own_habit(plan, rows, row, signal, number, at_ms)
+            if math.isnan(usual):
                 continue
-            if rows.derived[row, DAY] - last_at // DAY_MS > RELATIVE_DORMANT_DAYS:
-                continue
-            place = sums_place(plan, rows, row, number)
-            usual = habit(plan, rows, row, place, signal, last_at, at_ms)
-            quiet = quiet_days(rows, row, place, last_at, at_ms)
-            missed = trajectory.silence(usual, quiet, dispersion(plan, rows, row, signal, usual))
-            if quiet > LONG_SILENCE_DAYS and missed > LONG_SILENCE:
-                continue
-            pace = tile(plan, rows, row, signal, day) / plan.unit[signal] / max(usual, trajectory.RATE_FLOOR)
-            cohort = max(rows.ints[row, SEGMENT], 0)
-            sums[cohort, number, 0] += 1
-            sums[cohort, number, 1] += math.floor(min(max(pace, 0.0), PACE_LIMIT) * PACE_UNIT + 0.5)
+            for day in range(begin, first_day + sums.shape[0]):
+                pace = tile(plan, rows, row, signal, day) / plan.unit[signal] / max(usual, trajectory.RATE_FLOOR)
+                sums[day - first_day, cohort, number, 0] += 1
+                units = math.floor(min(max(pace, 0.0), PACE_LIMIT) * PACE_UNIT + 0.5)
+                sums[day - first_day, cohort, number, 1] += np.int64(units)

@@ -43,6 +43,8 @@ from state.layout import (
 from state.rows import ITEM, Rows
 
 FIRST_CAPACITY = 256
+PREPARED_ROWS = 256
+"""Rows made empty at once. Room that nobody lives in yet is not touched, so that it takes no memory."""
 
 
 class AccountStore:
@@ -62,6 +64,7 @@ class AccountStore:
         """Row → JSON of the descriptive attributes (name, owner, segment …) that no formula reads."""
         self._template = _empty_row(layout)
         self._template_derived = _empty_derived(layout)
+        self._prepared = 0
         self.rows = self._allocate(FIRST_CAPACITY, FIRST_CAPACITY)
         self.handle = handle(self.rows)
         """The rows as compiled functions take them; another one after the store has grown."""
@@ -76,7 +79,18 @@ class AccountStore:
         if row is None:
             row = self.numbers[account] = len(self.names)
             self.names.append(account)
+            if row == self._prepared:
+                self._prepare()
         return row
+
+    def _prepare(self) -> None:
+        """Make the next rows empty ones."""
+        rows, fresh = self.rows, slice(self._prepared, self._prepared + PREPARED_ROWS)
+        rows.ints[fresh] = self._template
+        rows.derived[fresh] = self._template_derived
+        rows.totals[fresh] = NO_CLOSE
+        rows.next_due[fresh] = NEVER
+        self._prepared = min(fresh.stop, rows.next_due.size)
 
     def reserve(self, accounts: int, items: int) -> None:
         """Make room for that many more accounts and items; arrays at least double, so a row costs O(1) in the mean."""
@@ -98,7 +112,7 @@ class AccountStore:
         bigger = self._empty_rows(capacity)
         for name, array in bigger.items():
             array[:used] = getattr(rows, name)[:used]
-        self._fresh(bigger, used)
+        self._prepared = used
         return rows._replace(**bigger)
 
     def _with_items(self, rows: Rows, capacity: int) -> Rows:
@@ -120,17 +134,15 @@ class AccountStore:
         return sum(array.nbytes for array in self.rows)
 
     def _allocate(self, capacity: int, items: int) -> Rows:
-        rows = self._empty_rows(capacity)
-        self._fresh(rows, 0)
         return Rows(
-            **rows,
+            **self._empty_rows(capacity),
             **_empty_items(items),
             used=np.zeros(1, np.int64),
             **_empty_busyness(COHORTS * self.layout.relative),
         )
 
     def _empty_rows(self, capacity: int) -> dict[str, NDArray[Any]]:
-        """Return the arrays whose first axis is the row number; what they begin with is `_fresh`'s."""
+        """Return the arrays whose first axis is the row number; what is not 0 in an empty row is `_prepare`'s."""
         layout = self.layout
         return {
             "ints": np.empty((capacity, layout.int_columns), np.int64),
@@ -143,12 +155,6 @@ class AccountStore:
             "next_due": np.empty(capacity, np.int64),
             "dirty": np.zeros(capacity, np.uint8),
         }
-
-    def _fresh(self, rows: dict[str, NDArray[Any]], start: int) -> None:
-        rows["ints"][start:] = self._template
-        rows["derived"][start:] = self._template_derived
-        rows["totals"][start:] = NO_CLOSE
-        rows["next_due"][start:] = NEVER
 
 
 def _empty_busyness(columns: int) -> dict[str, NDArray[Any]]:
