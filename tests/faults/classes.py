@@ -204,6 +204,7 @@ async def upgrade(stage: Stage, chance: random.Random) -> None:
         await restart(stage, second)  # the first is a former version still, and is killed as one
         await stage.busy()
         stage.signal(first, signal.SIGKILL)
+        await asyncio.sleep(0.5)  # what arrives now waits for the group to notice
         await stage.landed()
         stage.quiet()
         await stage.all_own()
