@@ -325,7 +325,8 @@ def _rules(model: Model) -> tuple[tuple[RuleName, ...], np.ndarray, np.ndarray]:
         table[k, p.RULE_MUTED_BY] = sum(1 << j for j in range(k) if names[k].name in conducts[j].mutes)
         table[k, p.RULE_EVERY] = conduct.every_ms
         playbook = names[k].playbook
-        table[k, p.RULE_DUE] = model.playbook(playbook).due_ms if playbook else 0
+        play = model.playbook(playbook) if playbook else None
+        table[k, p.RULE_DUE] = play.due_ms if play and play.escalate_to else 0
         table[k, p.RULE_URGENT] = names[k].severity == ALERT_SEVERITIES[-1]
         table[k, p.RULE_SUPPRESS : p.RULE_FIELDS] = p.NO_PROGRAM
         if model.flapping and not conduct.every_ms:  # reviews come and go by their nature

@@ -88,9 +88,9 @@ class Playbook:
     holdout_percent
         0 to 50, share of accounts for which nothing is done, so that its effect can be measured.
     due_ms
-        ≥ 0, from when the alert fired; past it the step is overdue. 0 = there is no such date.
+        ≥ 0, from when the alert fired until the step should be done.
     escalate_to
-        Who has the step once it is overdue, as `owner` says it; "" = nobody else.
+        Who has the step once it is overdue, as `owner` says it; "" = nobody is told of that.
     suppress
         What makes getting in touch unwelcome, at most four.
     contact_cap, contact_within_ms

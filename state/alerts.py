@@ -265,8 +265,6 @@ def _owners(
     owner = owner_of(profile, asked.alert_id) or _person(model, playbook.owner, profile)
     if not asked.is_overdue:
         return {"owner": owner}
-    if not playbook.escalate_to:
-        return {"owner": owner, "overdue": True}
     now_with = owner_of(profile, asked.alert_id, due_at) or _person(model, playbook.escalate_to, profile)
     return {"owner": now_with, "overdue": True, **({"passed_from": owner} if owner != now_with else {})}
 

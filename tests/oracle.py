@@ -348,7 +348,8 @@ class Oracle:
                 conduct = self._conducts[name]
                 dues += [life.fired + conduct.escalate_after_ms] if conduct.escalate_after_ms else []
                 dues += [life.told + conduct.repeat_ms] if conduct.repeat_ms else []
-                dues += [] if life.is_answered else [life.fired + play.due_ms for play in self._play(name)]
+                late = [life.fired + play.due_ms for play in self._play(name) if play.escalate_to]
+                dues += [] if life.is_answered else late
         return min([next_point(account), *(due for due in dues if due > account.as_of)])
 
     # ---- decisions
@@ -484,7 +485,8 @@ class Oracle:
         is_news = False
         if conduct.escalate_after_ms and not life.is_escalated and now >= life.fired + conduct.escalate_after_ms:
             life.is_escalated, life.is_capped, is_news = True, False, True
-        is_late = any(play.due_ms and now >= life.fired + play.due_ms for play in self._play(rule))
+        plays = [play for play in self._play(rule) if play.escalate_to and play.due_ms]
+        is_late = any(now >= life.fired + play.due_ms for play in plays)
         if is_late and not life.is_overdue and not life.is_answered and not self._suppressed(account, rule, score):
             life.is_overdue = is_news = True
         if is_news:

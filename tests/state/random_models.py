@@ -193,6 +193,7 @@ def _playbooks(random: Random) -> dict[str, dict[str, Any]]:
             "channels": ["mail"],
             "suppress": {f"s{k}": reason for k, reason in enumerate(reasons)},
             "contact_cap": random.randrange(3),
+            "escalate_to": random.choice(("", "boss", "account_owner")),
         },
         "wait": {"steps": ["wait"], "due": "0h"},
     }

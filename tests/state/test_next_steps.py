@@ -67,13 +67,14 @@ def test_what_is_answered_is_not_overdue(command: dict[str, Any]) -> None:
 
 
 def test_an_episode_s_answer_is_its_own() -> None:
-    """Answered once, a later episode of the same rule has a date again; nobody has a date where there is none."""
+    """Answered once, a later episode of the same rule has a date again; nobody is late where nobody would be told."""
     log = fallen(2, {"command": "step_done", "alert_id": ID, "step": "ring"})
     scores(log, (60, 9), (61, 2))
     log.tick(START + 20 * DAY)
     found = told(model_of([low(playbook="call")], **play()), log)
     assert [(r["episode"], h) for *_, h, r in found if r.get("overdue")] == [(2, 61.0 + 120)]
-    assert not any("overdue" in r for *_, r in told(model_of([low(playbook="call")], **play(due="0h")), log))
+    for changes in ({"due": "0h"}, {"escalate_to": ""}):
+        assert not any("overdue" in r for *_, r in told(model_of([low(playbook="call")], **play(**changes)), log))
     assert not any("overdue" in r for *_, r in told(model_of([low()]), log))
 
 
