@@ -32,6 +32,8 @@ PORTFOLIO: Final = "portfolio"
 TOLD: Final = "told"
 """In a digest that has gone out."""
 FATES: Final = (NOW, HELD, DIGEST, PORTFOLIO, TOLD)
+NOBODY: Final = "nobody"
+"""Whose digest it is where an alert has no next step."""
 DIGEST_LINES: Final = 50
 QUIET_SHARE: Final = 0.5
 """A fall is over once less than this part of the guard's share moved within its time."""
@@ -125,7 +127,7 @@ class Desk:
         why = "" if is_urgent else self._why_in_digest(alert, owner, step, now_ms)
         if why:
             until_ms = self._load.digest_after(now_ms)
-            return {"fate": DIGEST, "why": why, "until_ms": until_ms, "owner": owner}, notices
+            return {"fate": DIGEST, "why": why, "until_ms": until_ms, "owner": owner or NOBODY}, notices
         quiet = None if is_urgent else self._load.quiet_until(owner, now_ms)
         self._count("owner", owner, now_ms)
         self._count("playbook", step.get("playbook", ""), now_ms)

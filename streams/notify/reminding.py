@@ -36,8 +36,9 @@ class Standing:
             alerts[alert["alert_id"]] = alert
 
     def forget(self) -> None:
-        """Forget everything: another process may have it now."""
+        """Forget everything: another process may have it now. What is found to stand then is due at once."""
         self._alerts.clear()
+        self._told_ms = 0
 
     def due(self, now_ms: int, owed: Collection[str]) -> Iterator[list[dict[str, Any]]]:
         """Yield what is to be told again now, in requests; what is still `owed` to the target is left to its delivery."""

@@ -1,11 +1,16 @@
 """What came of playbooks, told from records: the counts by hand, and the interval against a published example."""
 
+import json
 from typing import Any
 
+import msgspec
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from streams.effect import Answer, PlaybookEffect, Share, effects
+from streams.settings import Settings
 from tests.state.scored import low, model_of
+from tests.streams.test_cli_alerts import command
 
 MODEL = model_of([low(playbook="call")], playbooks={"call": {"steps": ["ring"], "due": "2d", "recover_within": "10d"}})
 
@@ -74,3 +79,44 @@ def test_the_difference_has_newcombe_s_interval() -> None:
     found = PlaybookEffect("p", 0, 0, 0, Share(0, 0), None, Share(56, 70), Share(48, 80)).difference()
     assert found == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)
     assert PlaybookEffect("p", 0, 0, 0, Share(0, 0), None, Share(1, 2), Share(0, 0)).difference() is None
+
+
+async def test_the_command_reads_the_topics(
+    provisioned: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Alerts, commands (a broken one among them) and scores as they lie in Kafka become one line for each playbook."""
+    for name, value in provisioned.environ().items():
+        monkeypatch.setenv(name, value)
+    step = {"playbook": "adoption-rescue"}
+    alerts = [
+        record("a", 1, "firing", "red") | {"next_step": step},
+        record("a", 5, "resolved", "green", resolution="CONDITION_ENDED"),
+    ]
+    said = msgspec.json.encode(answer("a", "acknowledge", 1, "a1"))
+    score = msgspec.json.encode({"account_id": "a", "at": at(6), "band": "green"})
+    async with AIOKafkaProducer(bootstrap_servers=provisioned.kafka) as producer:
+        for alert in alerts:
+            await producer.send_and_wait(provisioned.topic("alerts"), msgspec.json.encode(alert), b"a")
+        for value in (b"{", said):
+            await producer.send_and_wait(provisioned.topic("commands"), value, b"a")
+        await producer.send_and_wait(provisioned.topic("scores"), score, b"a")
+    assert await command("alerts", "effect", "--json") == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {
+        "playbooks": [
+            {
+                "playbook": "adoption-rescue",
+                "opened": 1,
+                "overdue": 0,
+                "suppressed": 0,
+                "answered": 1,
+                "hours_to_answer": 12.0,
+                "recovered": {"count": 1, "of": 1},
+                "held_out_recovered": {"count": 0, "of": 0},
+                "difference": None,
+            }
+        ]
+    }
+    assert await command("alerts", "effect") == 0
+    told = capsys.readouterr()
+    assert "adoption-rescue       1  1/1 (100%)  12.0 h" in told.out
+    assert "1 alerts with a playbook, 1 answered" in told.err
