@@ -110,6 +110,7 @@ class Intake:
         self._names = {topic: EventNames(compiled.vocabulary, topic) for topic in TOPICS}
         self._foreign: dict[str, int] = {}
         self.arrivals = Arrivals()
+        """What was heard of producers; whoever takes note of it empties it."""
 
     def decode(self, part: Part) -> tuple[Chunk, NDArray[np.int64], list[Refused]]:
         """Return a part's accepted events, the index in the part of each, and its refused records."""

@@ -147,9 +147,7 @@ class Partition:
         self._arrays = plan
         self._row_records = RowRecords(self.store, self.plan)
         self._outflow = Outflow(compiled, self._origin, self.store, self.plan, self.scratch, self.work)
-        self._intake = Intake(self.number, self._partition_count, compiled, self.store, self._skew_ms)
-        self.arrivals = self._intake.arrivals
-        """What was heard of producers; whoever takes note of it empties it."""
+        self.intake = Intake(self.number, self._partition_count, compiled, self.store, self._skew_ms)
         self._commands = Commands(compiled.rules, self.layout, self.store, self.plan, self.work)
         self.cohorts = Cohorts(compiled, self.store, self.plan)
 
@@ -277,7 +275,7 @@ class Partition:
         )
 
     def _apply_parts(self, parts: Sequence[Part]) -> None:
-        batch = self._intake.batch(parts)
+        batch = self.intake.batch(parts)
         events = batch.events
         self.store.reserve(0, events.row.size * len(self.compiled.model.signals))
         repeated = self.duplicates.check(batch.id_hash, batch.timestamp_ms, events.at)
@@ -309,14 +307,14 @@ class Partition:
             self._count(INPUT_TOPICS[topic], result, number)
 
     def _apply_sparse(self, part: Part) -> None:
-        chunk, kept, refused = self._intake.decode(part)
+        chunk, kept, refused = self.intake.decode(part)
         self._refuse(refused)
         repeated = self.duplicates.check(chunk.id_hash, chunk.timestamp_ms, chunk.occurred_at_ms)
         self._count(part.topic, "unchecked", int(self.duplicates.is_unchecked.sum()))
         self.store.reserve(len(chunk.account), 0)
         for k, account in enumerate(chunk.account):
             record = part.records[int(kept[k])]
-            target = self._intake.target(account)
+            target = self.intake.target(account)
             if target != self.number:
                 self._rerouted.append(rerouted(part.topic, self.number, record, account, target))
                 self._count(part.topic, "rerouted", 1)
@@ -382,7 +380,7 @@ class Partition:
         about, and `state.carrying` for what is kept.
         """
         old, store, cohorts, counts = self.compiled, self.store, self.cohorts, self.scratch.counts
-        arrivals = self.arrivals
+        arrivals = self.intake.arrivals
         old_plan, kin, count = self._arrays, kinship(self.compiled, new), len(self.store)
         truths = np.full((count, self.layout.rules + 1), UNKNOWN, np.int8)  # the last is for rules that are new
         closes = np.zeros((count, self.layout.contributions + 1), np.int64)
@@ -398,7 +396,7 @@ class Partition:
         at_ms = self.clock_ms if self.clock_ms != NO_VALUE else int(stands.max(initial=NO_VALUE))
         self._engage(new, births_of(self.births, kin, new, at_ms))
         self.scratch.counts[:] = counts
-        self._intake.arrivals = self.arrivals = arrivals
+        self.intake.arrivals = arrivals
         self.cohorts.inherit(cohorts, self.clock_ms)
         rows = carry(store, old_plan, self.store, self._arrays, kin)
         derive_all(self.plan, self.store.handle, len(self.store))

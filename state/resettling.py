@@ -18,9 +18,9 @@ from typing import Final
 
 import msgspec
 
-from scoring.compile import Compiled
+from scoring.model import Model
 from state.busyness import COHORTS, REFERENCE_DAYS
-from state.changelog import IDS, PARTITION, REFERENCE, Meta, RowRecords
+from state.changelog import IDS, PARTITION, REFERENCE, Meta, RowRecords, StateMismatchError
 from state.cohorts import EVERYBODY, Kept
 from state.duplicates import Duplicates
 from state.flush import Message
@@ -38,16 +38,14 @@ class Resettling:
 
     Parameters
     ----------
-    compiled
-        The model of all of them.
     partitions
         How many new ones there are, > 0.
     """
 
-    def __init__(self, compiled: Compiled, partitions: int) -> None:
+    def __init__(self, partitions: int) -> None:
         self.accounts = [0] * partitions
         """Accounts so far, by new partition."""
-        self._compiled = compiled
+        self._model: Model | None = None
         self._segments = [[EVERYBODY] for _ in range(partitions)]
         self._sequence = 0
         self._clocks: list[int] = []
@@ -55,12 +53,25 @@ class Resettling:
         self._references: dict[int, Kept] = {}
 
     def take(self, old: Partition) -> Iterator[list[Message]]:
-        """Yield the rows of a restored partition as records of the new changelogs; the partition is spoilt by it."""
+        """Yield the rows of a restored partition as records of the new changelogs; the partition is spoilt by it.
+
+        Raises
+        ------
+        StateMismatchError
+            It was written under another model than those before it: their rows cannot stand in one partition.
+        """
         if not old.sequence:
             return  # nothing was ever applied
-        if not self._clocks:  # before any row, or it would not count
+        model = old.compiled.model
+        if self._model is not None and self._model.fingerprint != model.fingerprint:
+            raise StateMismatchError(
+                f"partition {old.number}: expected rows of model {self._model.fingerprint} like the others', got"
+                f" {model.fingerprint} ({model.name} {model.version}) — let the workers bring all partitions to one model"
+            )
+        if self._model is None:  # before any row, or it would not count
             record = old.model_record()
             yield [record._replace(partition=number) for number in range(len(self.accounts))]
+        self._model = model
         self._sequence = max(self._sequence, old.sequence)
         self._clocks.append(old.clock_ms)
         self._duplicates.append(old.duplicates)
@@ -76,6 +87,8 @@ class Resettling:
 
     def rest(self) -> list[Message]:
         """Return what the changelogs hold beside rows, once all partitions are taken; without it rows cannot be restored."""
+        if self._model is None:
+            return []
         duplicates = Duplicates.knowing(self._duplicates)
         ids = [
             (IDS + bytes([parity]) + block.to_bytes(2, "big"), value)
@@ -114,9 +127,10 @@ class Resettling:
         return segments.index(segment)
 
     def _meta(self, segments: list[str], duplicates: list[int]) -> Meta:
+        assert self._model is not None
         return Meta(
             layout=LAYOUT_VERSION,
-            model=self._compiled.model.fingerprint,
+            model=self._model.fingerprint,
             sequence=self._sequence,
             positions={},
             clock_ms=min(self._clocks, default=NO_VALUE),

@@ -198,7 +198,7 @@ class Measuring(Observer):
         for (topic, result), count in counts.items():
             self.metrics.add(m.EVENTS, count - before.get((topic, result), 0), topic=topic, result=result)
         self._counted[partition] = fold, counts
-        self._count_arrivals(fold.arrivals)
+        self._count_arrivals(fold.intake.arrivals)
 
     def _count_arrivals(self, arrivals: Arrivals) -> None:
         """Add what a partition has heard of producers; partitions may tell other sources apart than this worker does."""

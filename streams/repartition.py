@@ -12,7 +12,7 @@ The old topics are only read. In this order, so that whatever stops it, beginnin
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,7 +20,10 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from scoring.compile import Compiled
+from state.changelog import StateMismatchError
+from state.flush import Message
 from state.layout import INPUT_TOPICS
+from state.partition import Partition
 from state.readmodel import TOPICS as PROJECTED_TOPICS
 from state.resettling import Resettling
 from streams import standing, topics
@@ -139,14 +142,14 @@ async def move(old: Settings, new: Settings, compiled: Compiled, tell: Callable[
 async def _move_state(
     old: Settings, new: Settings, compiled: Compiled, outbox: Outbox, outcome: Outcome, tell: Callable[[str], None]
 ) -> None:
-    resettling = Resettling(compiled, new.partitions)
+    resettling = Resettling(new.partitions)
     source = _source(old)
     read: dict[TopicPartition, OffsetAndMetadata] = {}
     since = 0
     for number in range(old.partitions):
         lease = await _restored(old, source, compiled, number)
         before = sum(resettling.accounts)
-        for messages in resettling.take(lease.fold):  # type: ignore[arg-type]
+        for messages in _taken(resettling, lease):
             for key, value, _, _, partition in messages:
                 await outbox.add(new.changelog, key, value, None, partition=partition)
             if sum(resettling.accounts) - since >= ROWS_AT_ONCE:
@@ -167,6 +170,14 @@ async def _move_state(
     await outbox.commit(read, group_of(new), others={_desk_group(new): await _desk_positions(old, new)})
     await outbox.begin()
     outcome.accounts = resettling.accounts
+
+
+def _taken(resettling: Resettling, lease: Lease) -> Iterator[list[Message]]:
+    assert isinstance(lease.fold, Partition)
+    try:
+        yield from resettling.take(lease.fold)
+    except StateMismatchError as error:
+        raise Refusal(str(error), UNSAFE) from error
 
 
 async def _restored(old: Settings, source: Source, compiled: Compiled, number: int) -> Lease:

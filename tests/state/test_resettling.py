@@ -9,6 +9,7 @@ import pytest
 from scoring.compile import compile_model
 from scoring.model import Model
 from scoring.presets import load_model
+from state.changelog import StateMismatchError
 from state.cohorts import DECODER, CohortFold
 from state.duplicates import GENERATION, Duplicates
 from state.flush import Flush, Message
@@ -17,11 +18,12 @@ from state.murmur2 import partition_of
 from state.partition import Partition
 from state.resettling import Resettling
 from streams.demo.book import Book
-from tests.state.journals import HOUR, Entry
+from tests.state.journals import HOUR, START, Entry
 from tests.state.looking import alerts_of, feed
 
 TICK_HOURS = 7
 MINUTE = 60_000
+EVENT = b'{"id":"1","account_id":"a","event":"login","occurred_at":"2026-03-01T00:00:00Z"}'
 
 
 class Layout:
@@ -87,7 +89,7 @@ def restored(empty: Partition, messages: Iterable[Message]) -> Partition:
 
 def resettled(model: Model, layout: Layout, count: int) -> list[Partition]:
     """Return the same accounts in another number of partitions."""
-    resettling = Resettling(compile_model(model), count)
+    resettling = Resettling(count)
     moved: list[Message] = []
     for empty, flushes in zip(partitions_of(model, len(layout.partitions)), layout.flushes, strict=True):
         old = restored(empty, (message for flush in flushes for message in flush.changelog))
@@ -131,6 +133,19 @@ def test_a_moved_book_lives_on_as_if_nothing_had_been(before: int, after: int, a
     assert part.rows() == whole.rows()
     first = max(flush.sequence for flush in old.alerts())
     assert min(flush.sequence for flush in part.alerts()) == first + 1
+
+
+def test_rows_of_two_models_are_not_mixed() -> None:
+    """A partition that was written under another model than the first is refused, and both are named."""
+    resettling = Resettling(3)
+    for name in ("saas-renewal", "ecommerce-rfm"):
+        partition = Partition(0, 1, compile_model(load_model(name)))
+        feed(partition, [("usage", [Entry(0, START, b"a", EVENT)])])
+        partition.take_flush()
+        if name == "saas-renewal":
+            list(resettling.take(partition))
+    with pytest.raises(StateMismatchError, match=r"ecommerce-rfm .* let the workers bring all partitions to one model"):
+        list(resettling.take(partition))
 
 
 def test_ids_are_remembered_across_the_move() -> None:

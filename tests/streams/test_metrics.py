@@ -48,7 +48,7 @@ def heard(topic: str, records: list[LoneRecord]) -> Arrivals:
     """Return what a partition that reads these records hears of their producers."""
     partition = Partition(0, 1, compile_model(load_model("saas-renewal")))
     partition.apply(topic, records)
-    return partition.arrivals
+    return partition.intake.arrivals
 
 
 def samples(observer: Measuring, name: str) -> list[tuple[dict[str, str], float]]:

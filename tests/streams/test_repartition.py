@@ -39,6 +39,8 @@ async def work(settings: Settings, folder: Path) -> None:
     with Workers(settings, folder, count=2, command=REAL_WORKER) as workers:
         await until(lambda: is_read(settings), workers)
         await until(lambda: is_redis_level(settings), workers)
+        # One that was started again a moment ago would not end in order yet.
+        await until(lambda: all(workers.owns_partitions(index) for index in range(2)), workers)
         for process in workers.processes:
             process.terminate()
         assert [await asyncio.to_thread(process.wait, 60) for process in workers.processes] == [0, 0]
