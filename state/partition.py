@@ -4,7 +4,7 @@ Pure and synchronous: it knows no broker, no clock and no chance. The same recor
 alerts and snapshots, byte for byte, however they are cut into chunks and however often it is restored in between.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,28 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.compile import Compiled
-from scoring.jit import handle
 from scoring.model import TOPICS
 from state.advance import settle, sweep
-from state.alerts import Origin
 from state.apply import APPLIED, DROPPED, EXPIRED, NO_ROOM, SKIPPED, Events, apply_events, begin
-from state.births import with_births
-from state.carrying import births_of, carry, kinship
-from state.changelog import IDS, MODEL, PARTITION, REFERENCE, Meta, RowRecords
+from state.book import MOVE_LINES, Book, Place
+from state.changelog import IDS, MODEL, PARTITION, REFERENCE, Meta
 from state.changes import set_attributes, take_outcome
-from state.codec import bytes_needed, encode_canonical
-from state.cohorts import EVERYBODY, Cohorts
-from state.commands import Commands
+from state.cohorts import EVERYBODY
 from state.decode import decode_chunk
 from state.derive import derive_all
 from state.duplicates import Duplicates
 from state.events import Tick
 from state.flush import Flush, Message
-from state.intake import Intake, Part, Refused
+from state.intake import Part, Refused
 from state.judge import resolve_all
 from state.layout import (
     AS_OF,
-    BAND,
     CLOSED,
     COLD,
     INPUT_TOPICS,
@@ -41,25 +35,15 @@ from state.layout import (
     NO_VALUE,
     SEGMENT,
     SNAPSHOT,
-    layout_of,
-    placed,
 )
 from state.letters import dead_letter, original_topic, rerouted
-from state.models import Generation, read_generation, read_publication
+from state.models import read_publication
 from state.moments import rfc3339
-from state.outflow import Outflow
 from state.record import Keyed, Record
 from state.rejections import Rejection, RejectionCode
-from state.store import AccountStore
-from state.switching import UNKNOWN, enter_model, leave_model
-from state.work import make_work
 
 SKEW_MS = 600_000
-MOVE_LINES = 4_096
-"""Moves the kernel has room for before they are taken away; few show in no result."""
 SPARSE_TOPICS = frozenset(("accounts", "outcomes", "commands"))
-SLICE_ROWS = 20_000
-"""Rows a change of the model judges in one call of the kernel."""
 TICKS = "ticks"
 REROUTED = "rerouted"
 COHORTS = "cohorts"
@@ -67,7 +51,7 @@ MODELS = "models"
 RESULT_NAMES = {APPLIED: "applied", SKIPPED: "skipped", DROPPED: "duplicate"}
 
 
-class Partition:
+class Partition(Book):
     """The state of one partition (`streams.ports.Fold`).
 
     Parameters
@@ -99,17 +83,8 @@ class Partition:
         duplicates: Duplicates | None = None,
         move_lines: int = MOVE_LINES,
     ) -> None:
-        self.number = number
-        self._partition_count = partition_count
-        self._origin = Origin(app_id, number)
-        self._skew_ms = skew_ms
-        self._move_lines = move_lines
-        self.given = compiled
-        """The model it begins with, if the changelog knows of none."""
-        self._engage(compiled, {})
+        super().__init__(Place(number, partition_count, app_id, skew_ms), compiled, move_lines)
         self.positions: dict[str, int] = {}
-        self.clock_ms = NO_VALUE
-        self.sequence = 0
         self.dirty = False
         self.counts: dict[tuple[str, str], int] = {}
         """(topic, result) → records so far; results are those of the metric bellwether_events_total."""
@@ -121,40 +96,7 @@ class Partition:
         self._rerouted: list[Message] = []
         self._held: Tick | None = None
         self._sweep_from: int | None = None
-        self._early_alerts: list[Message] = []
-        """Alerts of the next flush that were decided under a model that is no longer the partition's."""
-        self._is_generation_written = False
-        self._is_generation_loaded = False
         self._loaded_meta: Meta | None = None
-
-    def _engage(self, compiled: Compiled, births: Mapping[str, int]) -> None:
-        """Score with a model from now on, over an empty store.
-
-        Parameters
-        ----------
-        births
-            Signal fingerprint → since when it is counted, ms, of those that a change of the model brought.
-        """
-        self.compiled = compiled
-        self.layout = layout_of(compiled.plan)
-        born = [births.get(signal.fingerprint, NO_VALUE) for signal in compiled.model.signals]
-        plan = placed(with_births(compiled.plan, np.array(born, np.int64)), self.layout)
-        self.births = dict(births)
-        self.plan = handle(plan)
-        self.store = AccountStore(self.layout)
-        self.scratch = make_work(plan, self.layout, self._move_lines)
-        self.work = handle(self.scratch)
-        self._arrays = plan
-        self._row_records = RowRecords(self.store, self.plan)
-        self._outflow = Outflow(compiled, self._origin, self.store, self.plan, self.scratch, self.work)
-        self.intake = Intake(self.number, self._partition_count, compiled, self.store, self._skew_ms)
-        self._commands = Commands(compiled.rules, self.layout, self.store, self.plan, self.work)
-        self.cohorts = Cohorts(compiled, self.store, self.plan)
-
-    @property
-    def urgent(self) -> bool:
-        """Whether an alert waits."""
-        return self._outflow.has_moves or bool(self._early_alerts)
 
     def apply(self, topic: str, records: Sequence[Record]) -> None:
         """Apply records of one topic in order: `apply_runs` of a single run."""
@@ -373,50 +315,6 @@ class Partition:
         if not is_same:
             self.change_model(found)
 
-    def change_model(self, new: Compiled) -> None:
-        """Carry every row over to another model; all of them are written and told in the next flush.
-
-        What was decided so far is told under the model that decided it. See `state.switching` for what a change brings
-        about, and `state.carrying` for what is kept.
-        """
-        old, store, cohorts, counts = self.compiled, self.store, self.cohorts, self.scratch.counts
-        arrivals = self.intake.arrivals
-        old_plan, kin, count = self._arrays, kinship(self.compiled, new), len(self.store)
-        truths = np.full((count, self.layout.rules + 1), UNKNOWN, np.int8)  # the last is for rules that are new
-        closes = np.zeros((count, self.layout.contributions + 1), np.int64)
-        healths = np.full(count, np.nan)
-        is_kept = np.isin(np.arange(self.layout.rules), kin.rules)
-        self._each_row(
-            lambda first, last: leave_model(
-                self.plan, store.handle, self.work, first, last, self.clock_ms, is_kept, truths, closes, healths
-            )
-        )
-        self._early_alerts += self._outflow.alerts(self.sequence + 1)
-        stands = store.rows.ints[:count, AS_OF]
-        at_ms = self.clock_ms if self.clock_ms != NO_VALUE else int(stands.max(initial=NO_VALUE))
-        self._engage(new, births_of(self.births, kin, new, at_ms))
-        self.scratch.counts[:] = counts
-        self.intake.arrivals = arrivals
-        self.cohorts.inherit(cohorts, self.clock_ms)
-        rows = carry(store, old_plan, self.store, self._arrays, kin)
-        derive_all(self.plan, self.store.handle, len(self.store))
-        bands = store.rows.ints[rows, BAND]
-        self._outflow.changed_from(old.model, bands, healths[rows])
-        truths, closes = truths[rows][:, kin.rules], closes[rows][:, kin.contributions]
-        self._each_row(
-            lambda first, last: enter_model(
-                self.plan, self.store.handle, self.work, first, last, truths, closes, healths[rows]
-            )
-        )
-        self._is_generation_written = False
-
-    def _each_row(self, work: Callable[[int, int], int]) -> None:
-        """Have rows worked on in slices, taking the kernel's moves away whenever it has no room for more."""
-        first, count = 0, len(self.store)
-        while first < count:
-            first = work(first, min(first + SLICE_ROWS, count))
-            self._outflow.take_moves()
-
     def _hold(self, tick: Tick) -> None:
         """Keep a tick until its ends are applied; while one is held, later ones are dropped."""
         if self._held is None and tick.as_of_ms > self.clock_ms:
@@ -450,10 +348,7 @@ class Partition:
         self.sequence += 1
         clock = self.clock_ms
         scores = self._outflow.news(clock, self.sequence)
-        changelog = self._row_records.encode(clock)
-        if not self._is_generation_written:
-            changelog.insert(0, self.model_record())
-            self._is_generation_written = True
+        changelog = self.take_rows()
         for parity, block, value in self.duplicates.take_records():
             changelog.append(Message(IDS + bytes([parity]) + block.to_bytes(2, "big"), value))
         for place, value in self.cohorts.take_unwritten():
@@ -466,14 +361,14 @@ class Partition:
             offsets=dict(self.positions),
             changelog=changelog,
             scores=scores,
-            alerts=self._early_alerts + self._outflow.alerts(self.sequence),
+            alerts=self.take_moved(),
             dead_letters=self._dead_letters,
             rerouted=self._rerouted,
             cohorts=self.cohorts.take_sums(),
             refused_per_thousand=self._refused_per_thousand,
         )
         self._refused_per_thousand = 0
-        self._runs, self._dead_letters, self._rerouted, self._early_alerts = [], [], [], []
+        self._runs, self._dead_letters, self._rerouted = [], [], []
         self.dirty = False
         return flush
 
@@ -490,11 +385,6 @@ class Partition:
             segments=tuple(self.cohorts.segments),
             summed_through=self.cohorts.summed_through,
         )
-
-    def model_record(self) -> Message:
-        """Return the changelog's record of the model: only rows after one count."""
-        model = self.compiled.model
-        return Message(MODEL, msgspec.json.encode(Generation(model.source, model.fingerprint, self.births)))
 
     def expect(self, newest: bytes | None) -> None:
         """Raise StateMismatchError unless rows beside the newest record of `META_KEY` can be read at all."""
@@ -517,22 +407,15 @@ class Partition:
                 self._loaded_meta = msgspec.json.decode(value, type=Meta)
             elif kind == MODEL:
                 rows.clear()
-                self._load_generation(value)
+                self.load_model(value)
             elif kind == REFERENCE:
                 self.cohorts.load(value)
             elif kind == IDS:
                 self.duplicates.load_block(key[1], int.from_bytes(key[2:], "big"), value)
-            elif self._is_generation_loaded:
+            elif self.is_model_loaded:
                 rows.append((key, value))
         if rows:
-            self._row_records.decode(rows)
-
-    def _load_generation(self, value: bytes) -> None:
-        compiled, births = read_generation(value, self.compiled)
-        cohorts = self.cohorts
-        self._engage(compiled, births)
-        self.cohorts.inherit(cohorts, NO_VALUE)
-        self._is_generation_loaded = self._is_generation_written = True
+            self.row_records.decode(rows)
 
     def finish_load(self) -> None:
         """End the restore: derive what was not kept and bring every row to the clock, as it stood before."""
@@ -553,17 +436,6 @@ class Partition:
         # What the way to the clock brought up was announced and written before the restart.
         assert not self._outflow.has_moves, "a restored row moved on its way to the clock"
         rows.dirty[:count] = 0
-
-    def row_bytes(self, account: str) -> bytes:
-        """Return a row in a form that two equal states share, whatever flushes lie behind them."""
-        row = self.store.numbers[account]
-        buffer = np.empty(2 * bytes_needed(self.plan, self.store.handle, row), np.uint8)
-        end = encode_canonical(self.plan, self.store.handle, row, self.clock_ms, buffer)
-        return buffer[:end].tobytes() + self.store.profiles.get(row, b"")
-
-    def band_of(self, account: str) -> int:
-        """Return the band an account is in, or INSUFFICIENT."""
-        return int(self.store.rows.ints[self.store.numbers[account], BAND])
 
 
 def _by_origin(records: Sequence[Record]) -> list[tuple[str, list[Record]]]:

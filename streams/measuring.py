@@ -12,7 +12,6 @@ from typing import Final, Literal
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.process_collector import ProcessCollector
@@ -289,6 +288,7 @@ class Measuring(Observer):
             m.STATE_BYTES, sum(lease.fold.store.nbytes for lease in leases if isinstance(lease.fold, Partition))
         )
         self._look_at_bands(leases)
+        self._look_at_models(leases)
 
     def _behind_seconds(self, topic: str) -> float:
         """Return how long the oldest waiting record of a topic may have waited; 0 when none does."""
@@ -298,23 +298,32 @@ class Measuring(Observer):
         return max((max(0.0, time.time() - at) for at in since), default=0.0)
 
     def _look_at_bands(self, leases: Sequence[Lease]) -> None:
-        count = len(self._bands)
-        totals: dict[str, NDArray[np.int64]] = {}
-        for lease in leases:
-            if isinstance(lease.fold, Partition):
-                segments, ints = lease.fold.cohorts.segments, lease.fold.store.rows.ints[: len(lease.fold.store)]
-                places = ints[:, SEGMENT] * count + ints[:, BAND] - INSUFFICIENT
-                found = np.bincount(places, minlength=count * len(segments))[: count * len(segments)]
-                for segment, numbers in zip(segments, found.reshape(-1, count), strict=True):
-                    name = self._segments.name(segment or None)
-                    totals[name] = totals.get(name, 0) + numbers
-        everybody = sum(totals.values(), np.zeros(count, np.int64))
-        for band, total in zip(self._bands, everybody.tolist(), strict=True):
-            self.metrics.set(m.ACCOUNTS, total, band=band)
+        totals: dict[str, Counter[str]] = {}
+        for fold in (lease.fold for lease in leases if isinstance(lease.fold, Partition)):
+            bands = (INSUFFICIENT_DATA, *fold.compiled.model.band_names)
+            count, segments, ints = len(bands), fold.cohorts.segments, fold.store.rows.ints[: len(fold.store)]
+            places = ints[:, SEGMENT] * count + ints[:, BAND] - INSUFFICIENT
+            found = np.bincount(places, minlength=count * len(segments))[: count * len(segments)]
+            for segment, counts in zip(segments, found.reshape(-1, count).tolist(), strict=True):
+                known = totals.setdefault(self._segments.name(segment or None), Counter(dict.fromkeys(bands, 0)))
+                known.update(dict(zip(bands, counts, strict=True)))
+        everybody = Counter(dict.fromkeys(self._bands, 0))
         self.metrics.forget(m.SEGMENT_ACCOUNTS)
         for segment, numbers in totals.items():
-            for band, total in zip(self._bands, numbers.tolist(), strict=True):
+            everybody.update(numbers)
+            for band, total in numbers.items():
                 self.metrics.set(m.SEGMENT_ACCOUNTS, total, segment=segment, band=band)
+        for band, total in everybody.items():
+            self.metrics.set(m.ACCOUNTS, total, band=band)
+        self._bands = tuple(everybody)  # a band that another model does not have has no accounts from then on
+
+    def _look_at_models(self, leases: Sequence[Lease]) -> None:
+        folds = [lease.fold for lease in leases if lease.is_restored and isinstance(lease.fold, Partition)]
+        models = {fold.compiled.model.fingerprint: fold.compiled.model for fold in folds}
+        if models:
+            self.metrics.forget(m.MODEL)
+        for model in models.values():
+            self.metrics.set(m.MODEL, 1, name=model.name, version=str(model.version), fingerprint=model.fingerprint)
 
     def _owned(self) -> Iterator[Lease]:
         return (lease for lease in self._leases if isinstance(lease, Lease))
