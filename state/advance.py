@@ -19,6 +19,7 @@ from state.judge import judge, micro, next_timer
 from state.layout import (
     ACCELERATION,
     AS_OF,
+    CLOSE_DAYS,
     CLOSE_UNIT,
     CLOSED,
     COLD_DAY,
@@ -53,17 +54,17 @@ QUARTERLY_PACE = 8 * 2
 def keep_close(plan: Plan, rows: Rows, work: Work, row: int) -> None:
     """Keep yesterday's close: the contributions as they stand at this midnight; fit slope and acceleration anew."""
     width = plan.inputs.shape[0] + 2
-    place = (rows.derived[row, DAY] - 1) % TILE_DAYS
+    day = rows.derived[row, DAY] - 1
     if math.isnan(work.score[PICTURE_HEALTH]):
-        rows.totals[row, place] = NO_CLOSE
+        rows.totals[row, day % TILE_DAYS] = NO_CLOSE
     else:
         total = np.int64(0)
         for k in range(width):
             units = np.int64(math.floor(work.contributions[k] * CLOSE_UNIT + 0.5))
             units = min(max(units, -32767), 32767)
-            rows.closes[row, place * width + k] = np.int16(units)
+            rows.closes[row, day % CLOSE_DAYS * width + k] = np.int16(units)
             total += units
-        rows.totals[row, place] = np.int16(min(max(total, -32767), 32767))
+        rows.totals[row, day % TILE_DAYS] = np.int16(min(max(total, -32767), 32767))
     fit_trajectory(rows, row)
 
 

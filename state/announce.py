@@ -10,6 +10,7 @@ from scoring.vm import holds
 from state.layout import (
     ALERT_SEQUENCE,
     BAND,
+    CLOSE_DAYS,
     CLOSE_UNIT,
     DAY,
     HOT,
@@ -49,7 +50,7 @@ from state.work import (
     Work,
 )
 
-COMPARED_DAYS = 14
+COMPARED_DAYS = CLOSE_DAYS - 1
 """`why it moved` compares with the close this many days ago, or the oldest one kept since."""
 
 
@@ -59,8 +60,8 @@ def before(plan: Plan, rows: Rows, row: int, picture: int, work: Work, line: int
     width = plan.inputs.shape[0] + 2
     day = rows.derived[row, DAY]
     for age in range(COMPARED_DAYS, 0, -1):
-        place = (day - age) % TILE_DAYS
-        if rows.totals[row, place] != NO_CLOSE:
+        if rows.totals[row, (day - age) % TILE_DAYS] != NO_CLOSE:
+            place = (day - age) % CLOSE_DAYS
             for k in range(width):
                 work.pictures[line, picture + k] = rows.closes[row, place * width + k] / CLOSE_UNIT
             return age

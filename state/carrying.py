@@ -21,6 +21,7 @@ from state.layout import (
     AS_OF,
     BAND,
     CANDIDATE,
+    CLOSE_DAYS,
     CLOSED,
     COLD,
     DAY,
@@ -179,8 +180,8 @@ def _carry_tiles(
 def _carry_closes(old: AccountStore, chosen: NDArray[np.int64], store: AccountStore, kin: Kinship) -> None:
     """Copy which days have a close, and the contributions that both models know to their new places."""
     store.rows.totals[: chosen.size] = old.rows.totals[chosen]
-    before = old.rows.closes.reshape(-1, TILE_DAYS, old.layout.contributions)
-    after = store.rows.closes.reshape(-1, TILE_DAYS, store.layout.contributions)
+    before = old.rows.closes.reshape(-1, CLOSE_DAYS, old.layout.contributions)
+    after = store.rows.closes.reshape(-1, CLOSE_DAYS, store.layout.contributions)
     for number, former in enumerate(kin.contributions.tolist()):
         if former >= 0:
             after[: chosen.size, :, number] = before[chosen, :, former]

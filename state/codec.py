@@ -20,6 +20,7 @@ from scoring.plan import Plan
 from state.items import find_or_add, is_open
 from state.layout import (
     AS_OF,
+    CLOSE_DAYS,
     CLOSED,
     COLD,
     COLD_DAY,
@@ -62,7 +63,9 @@ def bytes_needed(plan: Plan, rows: Rows, row: int) -> int:
         while index >= 0:
             items += 1
             index = np.int64(rows.items[index]["next"])
-    numbers = rows.ints.shape[1] + plan.signals.shape[0] * (2 * TILE_DAYS + 1) + rows.closes.shape[1] + TILE_DAYS + 8
+    numbers = (
+        rows.ints.shape[1] + plan.signals.shape[0] * (2 * TILE_DAYS + 1) + rows.closes.shape[1] + 2 * TILE_DAYS + 8
+    )
     return numbers * MAXIMUM_BYTES + items * ITEM_BYTES
 
 
@@ -89,13 +92,14 @@ def put_tiles(plan: Plan, rows: Rows, row: int, first: int, last: int, buffer: B
 
 
 @part
-def put_closes(rows: Rows, row: int, width: int, first: int, last: int, buffer: Bytes, place: int) -> int:
-    """Write the closes of days ``[first, last]``: per day NO_VALUE, or its contributions in 1/256 points."""
-    for day in range(first, last + 1):
-        if rows.totals[row, day % TILE_DAYS] == NO_CLOSE:
-            place = put(buffer, place, NO_VALUE)
+def put_closes(rows: Rows, row: int, width: int, first: int, today: int, buffer: Bytes, place: int) -> int:
+    """Write the closes from a day on: NO_VALUE, or the contributions in 1/256 points, or where too old their total."""
+    for day in range(first, today):
+        total = np.int64(rows.totals[row, day % TILE_DAYS])
+        if total == NO_CLOSE or day <= today - CLOSE_DAYS:
+            place = put(buffer, place, NO_VALUE if total == NO_CLOSE else total)
             continue
-        start = (day % TILE_DAYS) * width
+        start = (day % CLOSE_DAYS) * width
         for k in range(width):
             place = put(buffer, place, np.int64(rows.closes[row, start + k]))
     return place
@@ -144,7 +148,7 @@ def encode_hot(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> i
     first = rows.ints[row, COLD_DAY]
     place = put(buffer, place, day)
     place = put_tiles(plan, rows, row, first, day, buffer, place)
-    place = put_closes(rows, row, plan.inputs.shape[0] + 2, first, day - 1, buffer, place)
+    place = put_closes(rows, row, plan.inputs.shape[0] + 2, first, day, buffer, place)
     return put_items(rows, row, 1, buffer, place)
 
 
@@ -156,7 +160,7 @@ def encode_cold(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> 
     place = put(buffer, place, first)
     place = put(buffer, place, last)
     place = put_tiles(plan, rows, row, first, last, buffer, place)
-    place = put_closes(rows, row, plan.inputs.shape[0] + 2, first, last, buffer, place)
+    place = put_closes(rows, row, plan.inputs.shape[0] + 2, first, last + 1, buffer, place)
     return put_items(rows, row, 0, buffer, place)
 
 
@@ -247,14 +251,14 @@ def take_tiles(plan: Plan, rows: Rows, row: int, first: int, last: int, buffer: 
 
 
 @part
-def take_closes(rows: Rows, row: int, width: int, first: int, last: int, buffer: Bytes, place: int) -> int:
+def take_closes(rows: Rows, row: int, width: int, first: int, today: int, buffer: Bytes, place: int) -> int:
     """Read what `put_closes` wrote."""
-    for day in range(first, last + 1):
+    for day in range(first, today):
         number, place = take(buffer, place)
-        if number == NO_VALUE:
-            rows.totals[row, day % TILE_DAYS] = NO_CLOSE
+        if number == NO_VALUE or day <= today - CLOSE_DAYS:
+            rows.totals[row, day % TILE_DAYS] = NO_CLOSE if number == NO_VALUE else np.int16(number)
             continue
-        start = (day % TILE_DAYS) * width
+        start = (day % CLOSE_DAYS) * width
         total = number
         rows.closes[row, start] = np.int16(number)
         for k in range(1, width):
@@ -310,7 +314,7 @@ def decode_cold(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> 
     rows.totals[row] = NO_CLOSE
     blank_items(rows, row)
     place = take_tiles(plan, rows, row, first, last, buffer, place)
-    place = take_closes(rows, row, plan.inputs.shape[0] + 2, first, last, buffer, place)
+    place = take_closes(rows, row, plan.inputs.shape[0] + 2, first, last + 1, buffer, place)
     return take_items(rows, row, 0, buffer, place)
 
 
@@ -323,7 +327,7 @@ def decode_hot(plan: Plan, rows: Rows, row: int, buffer: Bytes, place: int) -> i
     rows.derived[row, DAY] = day
     first = rows.ints[row, COLD_DAY]
     place = take_tiles(plan, rows, row, first, day, buffer, place)
-    place = take_closes(rows, row, plan.inputs.shape[0] + 2, first, day - 1, buffer, place)
+    place = take_closes(rows, row, plan.inputs.shape[0] + 2, first, day, buffer, place)
     return take_items(rows, row, 1, buffer, place)
 
 

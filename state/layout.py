@@ -26,6 +26,8 @@ HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 86_400_000
 TILE_DAYS: Final = 91
 """Today and the 90 days before it."""
+CLOSE_DAYS: Final = 15
+"""Day closes whose contributions are kept, two weeks and today's; of older ones only the total is."""
 AMOUNT_UNIT: Final = 10_000
 """Amounts are kept in ten-thousandths of the currency unit."""
 MICRO: Final = 1_000_000
@@ -194,7 +196,8 @@ class Layout:
         """Memory of one row in the matrices, without distinct users, open items, key and profile."""
         return (
             8 * (self.int_columns + self.derived_columns + self.decayed * DECAY_COLUMNS)
-            + TILE_DAYS * (4 * self.narrow + 8 * self.wide + 2 * (self.contributions + 1))
+            + TILE_DAYS * (4 * self.narrow + 8 * self.wide + 2)
+            + 2 * CLOSE_DAYS * self.contributions
             + 9
         )
 

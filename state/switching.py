@@ -28,8 +28,10 @@ from state.layout import (
     BAND,
     CANDIDATE,
     CANDIDATE_SINCE,
+    CLOSE_DAYS,
     CLOSE_UNIT,
     CLOSED,
+    DAY,
     NEVER,
     NO_CLOSE,
     NO_VALUE,
@@ -52,6 +54,12 @@ UNKNOWN = -1
 def close_units(points: float) -> int:
     """Return a contribution as day closes keep it."""
     return math.floor(points * CLOSE_UNIT + 0.5)
+
+
+@part
+def clipped(units: int) -> int:
+    """Return a number as day closes keep it, within 16 bits."""
+    return np.int16(min(max(units, -32767), 32767))  # type: ignore[return-value]  # an int in compiled code
 
 
 @entry
@@ -126,21 +134,26 @@ def rest(rows: Rows, row: int, column: int, at_ms: int) -> None:
 def move_closes(plan: Plan, rows: Rows, work: Work, row: int, before: NDArray[np.int64], health: float) -> None:
     """Move the closes so that they end where the new score begins; without a score on both sides there are none.
 
-    `before` and `health` are the old model's.
+    `before` and `health` are the old model's. Of days whose contributions are not kept any more the total moves.
     """
     width = plan.inputs.shape[0] + 2
-    for day in range(TILE_DAYS):
-        if math.isnan(health) or math.isnan(work.score[PICTURE_HEALTH]):
-            rows.totals[row, day] = NO_CLOSE
-        if rows.totals[row, day] == NO_CLOSE:
+    has_score = not math.isnan(health) and not math.isnan(work.score[PICTURE_HEALTH])
+    shift = np.int64(close_units(work.score[PICTURE_HEALTH] - health)) if has_score else np.int64(0)
+    for age in range(1, TILE_DAYS + 1):
+        day = rows.derived[row, DAY] - age
+        if not has_score:
+            rows.totals[row, day % TILE_DAYS] = NO_CLOSE
+        if rows.totals[row, day % TILE_DAYS] == NO_CLOSE:
             continue
-        total = np.int64(0)
-        for k in range(width):
-            units = np.int64(rows.closes[row, day * width + k] + close_units(work.contributions[k]) - before[k])
-            units = min(max(units, -32767), 32767)
-            rows.closes[row, day * width + k] = np.int16(units)
-            total += units
-        rows.totals[row, day] = np.int16(min(max(total, -32767), 32767))
+        total = np.int64(rows.totals[row, day % TILE_DAYS] + shift)
+        if age < CLOSE_DAYS:
+            total = np.int64(0)
+            start = day % CLOSE_DAYS * width
+            for k in range(width):
+                units = rows.closes[row, start + k] + close_units(work.contributions[k]) - before[k]
+                rows.closes[row, start + k] = clipped(units)
+                total += rows.closes[row, start + k]
+        rows.totals[row, day % TILE_DAYS] = clipped(total)
     fit_trajectory(rows, row)
 
 
