@@ -130,10 +130,11 @@ class Book:
         derive_all(self.plan, self.store.handle, len(self.store))
         bands = store.rows.ints[rows, BAND]
         self._outflow.changed_from(old.model, bands, healths[rows])
+        distances = healths[rows] - old.model.baseline
         truths, closes = truths[rows][:, kin.rules], closes[rows][:, kin.contributions]
         self._each_row(
             lambda first, last: enter_model(
-                self.plan, self.store.handle, self.work, first, last, truths, closes, healths[rows]
+                self.plan, self.store.handle, self.work, first, last, truths, closes, distances
             )
         )
         self._is_model_written = False

@@ -131,14 +131,15 @@ def rest(rows: Rows, row: int, column: int, at_ms: int) -> None:
 
 
 @part
-def move_closes(plan: Plan, rows: Rows, work: Work, row: int, before: NDArray[np.int64], health: float) -> None:
+def move_closes(plan: Plan, rows: Rows, work: Work, row: int, before: NDArray[np.int64], distance: float) -> None:
     """Move the closes so that they end where the new score begins; without a score on both sides there are none.
 
-    `before` and `health` are the old model's. Of days whose contributions are not kept any more the total moves.
+    `before` are the old model's contributions, `distance` its health less its baseline. Of days whose contributions are not kept any more the total moves.
     """
     width = plan.inputs.shape[0] + 2
-    has_score = not math.isnan(health) and not math.isnan(work.score[PICTURE_HEALTH])
-    shift = np.int64(close_units(work.score[PICTURE_HEALTH] - health)) if has_score else np.int64(0)
+    moved = work.score[PICTURE_HEALTH] - plan.constants[p.BASELINE] - distance
+    has_score = not math.isnan(moved)
+    shift = np.int64(close_units(moved)) if has_score else np.int64(0)
     for age in range(1, TILE_DAYS + 1):
         day = rows.derived[row, DAY] - age
         if not has_score:
@@ -208,7 +209,7 @@ def enter_model(
     last: int,
     truths: NDArray[np.int8],
     closes: NDArray[np.int64],
-    healths: NDArray[np.float64],
+    distances: NDArray[np.float64],
 ) -> int:
     """Judge carried rows ``[first, last)`` under the new model at the instant they stand at; all get a snapshot.
 
@@ -216,7 +217,7 @@ def enter_model(
     ----------
     truths : int8 array [row, rule], whether the new model's rules held under the old one: 1, 0 or UNKNOWN
     closes : int64 array [row, contribution], the old model's contributions in the closes' unit, 0 where it had none
-    healths : float64 array [row], the old model's
+    distances : float64 array [row], the old model's health less its baseline, NaN without a score
 
     Returns
     -------
@@ -233,7 +234,7 @@ def enter_model(
             continue
         at_ms = rows.ints[row, AS_OF]
         measure_health(plan, rows, work, row, at_ms)
-        move_closes(plan, rows, work, row, closes[row], healths[row])
+        move_closes(plan, rows, work, row, closes[row], distances[row])
         finish_score(plan, rows, work, row, at_ms)
         time_overrides(plan, rows, work, row, at_ms)
         from_band = rows.ints[row, BAND]

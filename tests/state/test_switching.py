@@ -8,6 +8,7 @@ import pytest
 
 from scoring.compile import compile_model
 from scoring.presets import load_model, parse_text
+from state.layout import NO_CLOSE
 from state.partition import Partition
 from tests.state.journals import DAY, HOUR, START, Log, Run, Traffic, book_journal, cut, signals_of
 from tests.state.looking import alerts_of, dead_of, feed, partition_for, restored, seen
@@ -280,6 +281,23 @@ def test_a_slope_does_not_see_the_change():
     after = seen(partition)["a"]
     assert after["health"] < before["health"] - 30
     assert after["slope"] == before["slope"]
+
+
+def test_closes_end_where_the_new_score_begins():
+    """For a steady account every kept close is the new model's health, also where its baseline is another one."""
+    log = Log()
+    daily(log, 0, 60)
+    partition = feed(partition_for(parse_text(MODEL, "tiny")), log.journal)
+    other = MODEL.replace("version = 1", "version = 2").replace("[2, 100]", "[4, 100]")
+    model = parse_text(other.replace("weight = 1", "weight = 1\nreference = 95"), "tiny")
+    partition.change_model(compile_model(model))
+    (totals,) = partition.store.rows.totals[:1]
+    health = seen(partition)["a"]["health"]
+    assert model.baseline == 95
+    closes = [model.baseline + total / 256 for total in totals.tolist() if total != NO_CLOSE]
+    assert len(closes) > 50
+    assert closes[-20:] == pytest.approx([health] * 20, abs=0.5)
+    assert sum(abs(close - health) < 0.5 for close in closes) > 45
 
 
 def test_what_is_no_model_is_a_dead_letter():
