@@ -1,26 +1,32 @@
-"""How long a worker takes to restore many accounts: one worker writes their changelog, the next one reads it."""
+"""How long a worker takes to restore many accounts, from a changelog written here as its flushes would write it."""
 
 import asyncio
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from typing import NamedTuple
 from urllib.error import URLError
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from state.murmur2 import partition_of
 from streams import topics
-from streams.bench.loading import preload
-from streams.bench.throughput import pid_of, run_through, scrape, worker
-from streams.bench.workload import DAY_MS, Workload
+from streams.bench.throughput import pid_of, scrape, worker
+from streams.bench.workload import DAY_MS, Line, Workload
 from streams.halt import Refusal
+from streams.outbox import Outbox
+from streams.scorer import load_compiled, new_partition
 from streams.settings import Settings
 from streams.supervise import Supervisor
 
-EVENTS_PER_ACCOUNT = 3
+EVENTS_PER_ACCOUNT = 2
+STRETCH = 2_000
+TELL_EVERY = 200_000
 SPAN_DAYS = 30
 POLL_SECONDS = 0.25
 READY_SECONDS = 900.0
@@ -37,13 +43,67 @@ class Crowd(Workload):
         return np.concatenate([random.permutation(self.accounts) for _ in range(rounds)])[: self.events]
 
 
+class _Writer:
+    """Applies lines to states of its own and writes them, and at the end the changelogs, to Kafka."""
+
+    def __init__(self, outbox: Outbox, settings: Settings) -> None:
+        self._outbox = outbox
+        self._settings = settings
+        compiled = load_compiled(settings)
+        self._folds = [new_partition(number, settings, compiled) for number in range(settings.partitions)]
+        self._runs: list[list[tuple[str, list[_Record]]]] = [[] for _ in self._folds]
+        self._waiting = [0 for _ in self._folds]
+        self._ends: Counter[tuple[str, int]] = Counter()
+
+    async def add(self, line: Line) -> None:
+        """Write one line to its partition."""
+        key = line.account_id.encode()
+        number = partition_of(key, len(self._folds))
+        record = _Record(self._ends[line.topic, number], line.timestamp_ms, key, line.value)
+        self._ends[line.topic, number] += 1
+        runs = self._runs[number]
+        if runs and runs[-1][0] == line.topic:
+            runs[-1][1].append(record)
+        else:
+            runs.append((line.topic, [record]))
+        self._waiting[number] += 1
+        if self._waiting[number] == STRETCH:
+            self._apply(number)
+        await self._outbox.add(self._settings.topic(line.topic), key, line.value, line.timestamp_ms, partition=number)
+
+    async def end(self, tell: Callable[[str], None]) -> None:
+        """Write the changelogs, one partition after the other, each as one flush."""
+        for number, fold in enumerate(self._folds):
+            self._apply(number)
+            flush = fold.take_flush()
+            assert flush is not None
+            tell(f"partition {number}: {len(fold.store):,} accounts, {len(flush.changelog):,} changelog records")
+            for message in flush.changelog:
+                await self._outbox.add(self._settings.changelog, message.key, message.value, None, partition=number)
+        self._folds.clear()
+
+    def _apply(self, number: int) -> None:
+        self._folds[number].apply_runs(self._runs[number])
+        self._runs[number], self._waiting[number] = [], 0
+
+
+class _Record(NamedTuple):
+    """An input record as Kafka will hold it."""
+
+    offset: int
+    timestamp: int
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
 async def measure_crowd(settings: Settings, accounts: int, tell: Callable[[str], None]) -> dict[str, float]:
-    """Fill the book of one worker, start another on its changelog, and return what its restore took.
+    """Write the changelog of a book, start a worker on it, and return what its restore took.
 
     Parameters
     ----------
     settings
-        Of both workers; their Kafka has no topics yet.
+        Of the worker; its Kafka has no topics yet.
     accounts
         How many there are, ≥ 1.
     tell
@@ -56,12 +116,15 @@ async def measure_crowd(settings: Settings, accounts: int, tell: Callable[[str],
     """
     await topics.create(settings)
     crowd = Crowd(accounts * EVENTS_PER_ACCOUNT, accounts, span_ms=SPAN_DAYS * DAY_MS)
-    await preload(crowd, settings, tell)
+    async with Outbox(settings) as outbox:
+        writer = _Writer(outbox, settings)
+        for number, line in enumerate(crowd.lines(), start=1):
+            await writer.add(line)
+            if number % TELL_EVERY == 0:
+                tell(f"filling the book: {number:,} of {crowd.events:,} events")
+        await writer.end(tell)
     with tempfile.TemporaryDirectory(prefix="bellwether-crowd-") as folder:
-        tell("a worker fills its book")
-        through = await run_through(settings, Path(folder), crowd.events, tell)
-        tell(f"book filled at {through.events_per_second:,.0f} events/s; another worker restores it")
-        return await _restart(replace(settings, log_level="INFO"), Path(folder), tell)
+        return await _restart(settings, Path(folder), tell)
 
 
 async def _restart(settings: Settings, folder: Path, tell: Callable[[str], None]) -> dict[str, float]:

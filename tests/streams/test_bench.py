@@ -51,3 +51,15 @@ def test_the_whole_bench_runs(capsys: pytest.CaptureFixture[str]) -> None:
     }
     assert all(found[name] > 0 for name in wanted)
     assert found["latency_ms"]["p50"] <= found["latency_ms"]["p99"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_restore_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every account of the changelog is back, from at most two records each and those of its partitions."""
+    assert main(["bench", "--restore", "1000", "--json"]) == 0
+    found = orjson.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["accounts"] == 1_000
+    assert 1_000 < found["changelog_records"] < 4_000
+    assert found["assignments"] == 1
+    assert found["restore_seconds"] > 0
