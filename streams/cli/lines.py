@@ -88,6 +88,9 @@ def account_lines(account: str, snapshot: dict[str, Any], alerts: Sequence[dict[
         if snapshot.get(name):
             text.append(f"  {name} " if name != "name" else "  ", "dim").append(snapshot[name])
     text.append(f"\nas of {minute(snapshot['at'])} UTC, model {_model(snapshot)}\n", "dim")
+    if change := snapshot.get("model_change"):
+        before, stood = change["from"], "no score" if change["health"] is None else f"health {change['health']:.1f}"
+        text.append(f"{change['code']}: under {before['name']} {before['version']} it was {change['band']}, {stood}\n")
     text.append(_score_lines(snapshot))
     rest = remainder(snapshot)
     if rest is None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from streams.cli import main
+from streams.cli.lines import account_lines
 
 
 def test_check_of_a_preset_is_ok(capsys):
@@ -127,3 +128,22 @@ def test_diff_of_a_wrong_file_tells_its_faults(capsys, tmp_path: Path):
     path.write_text('name = "m"\n')
     assert main(["model", "diff", "saas-renewal", str(path), "--json"]) == 1
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["ok"] is False
+
+
+def test_explain_says_that_the_model_changed():
+    """A score that follows from a change of the model names the model before, and where the account stood under it."""
+    before = {"name": "m", "version": 1, "fingerprint": "f"}
+    snapshot = {
+        "at": "2026-03-01T00:00:00.000Z",
+        "health": 40.0,
+        "band": "red",
+        "risk": 0.2,
+        "expansion": 0.1,
+        "coverage": 1.0,
+        "slope_per_day": None,
+        "value": None,
+        "reasons": [],
+        "model": {**before, "version": 2},
+        "model_change": {"code": "MODEL_CHANGED", "from": before, "band": "yellow", "health": 55.25},
+    }
+    assert "MODEL_CHANGED: under m 1 it was yellow, health 55.2" in account_lines("acme", snapshot, []).plain
