@@ -15,6 +15,7 @@ from streams.topics import TOPICS, kafka_name
 
 BELLWETHER: Final = "Bellwether"
 """Writer of a topic that nobody else writes to."""
+OPERATORS: Final = "operators"
 NOTIFIERS: Final = ("notices", "desk")
 """Topics that belong to notifiers alone."""
 
@@ -70,7 +71,8 @@ def _worker(settings: Settings) -> list[Grant]:
 
 def _producer(settings: Settings) -> list[Grant]:
     """Return what sending events needs: product, billing, help desk, CRM, people's answers to alerts."""
-    names = sorted(kafka_name(topic, settings) for topic in TOPICS if topic.writer != BELLWETHER)
+    others = (BELLWETHER, OPERATORS)  # whoever may write to `models` decides what a score is
+    names = sorted(kafka_name(topic, settings) for topic in TOPICS if topic.writer not in others)
     return [Grant("topic", name, ("Write", "Describe")) for name in names]
 
 
@@ -88,7 +90,7 @@ def _notifier(settings: Settings) -> list[Grant]:
 
 
 def _operator(settings: Settings) -> list[Grant]:
-    """Return what setting up, looking and repairing needs: `topics`, `doctor`, `alerts tail`, `dead-letters`."""
+    """Return what setting up, looking, repairing and publishing models needs: `topics`, `doctor`, `dead-letters`, `model`."""
     operations = ("Create", "Read", "Write", "Describe", "DescribeConfigs")
     return [
         *(Grant("topic", name, operations) for name in sorted(kafka_name(topic, settings) for topic in TOPICS)),

@@ -163,6 +163,8 @@ def test_permissions_are_listed_as_commands(
     assert main(["topics", "acl", "--json"]) == 0
     grants = json.loads(capsys.readouterr().out)["grants"]
     assert {grant["role"] for grant in grants} == set(ROLES)
+    writers = {g["role"] for g in grants if g["name"] == settings.topic("models") and "Write" in g["operations"]}
+    assert writers == {"operator"}, "who sends events may not change what a score is"
 
 
 async def send_login(settings: Settings, account: str) -> None:
