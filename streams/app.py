@@ -24,6 +24,10 @@ from streams.watchdog import LIMIT_SECONDS, Pulse, Watchdog
 SESSION_SECONDS = 10.0
 """How long a killed worker's partitions stay unread."""
 
+NAMED_SESSION_SECONDS = 28.0
+"""The same for a worker with a name: Kafka waits for it, and the others keep what they have. Below the request timeout, as
+Faust demands."""
+
 YEAR_SECONDS = 366 * 86_400.0
 
 CHUNK_BYTES = 512 * 1024
@@ -180,7 +184,8 @@ def _faust_settings(settings: Settings) -> dict[str, Any]:
         # A leader that joins while a restarted broker still loads its topics assigns nothing to anybody, and only sees
         # its mistake at the next refresh: by default after five minutes.
         "consumer_metadata_max_age_ms": 10_000,
-        "broker_session_timeout": SESSION_SECONDS,
+        "broker_session_timeout": NAMED_SESSION_SECONDS if settings.instance_id else SESSION_SECONDS,
+        "consumer_group_instance_id": settings.instance_id or None,
         "broker_heartbeat_interval": 3.0,
         "broker_request_timeout": 30.0,
         "broker_rebalance_timeout": 30.0,

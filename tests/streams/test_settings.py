@@ -46,7 +46,7 @@ def test_all_faults_are_listed_with_what_to_do() -> None:
             "BELLWETHER_CLOCK: expected one of wall, log, got 'sun'"
             " — Where ticks take their time from: this machine, or the events applied (replays, demonstrations)."
         ),
-        "BELLWETHER_PARTITIONS: expected a whole number from 1 to 1024, got '0' — Partitions of every topic; cannot change once events are in.",
+        "BELLWETHER_PARTITIONS: expected a whole number from 1 to 1024, got '0' — Partitions of every topic; once events are in, `bellwether repartition` moves to another number.",
     ]
 
 

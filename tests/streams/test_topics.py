@@ -34,7 +34,7 @@ async def test_a_topic_of_another_shape_is_left_alone_and_found(settings: Settin
         )
     assert usage not in await topics.create(settings)
     assert [str(finding) for finding in await topics.check(settings)] == [
-        f"{usage}: expected 4 partitions, got 2 — set BELLWETHER_PARTITIONS to what the topics have; partitions cannot change once events are in",
+        f"{usage}: expected 4 partitions, got 2 — set BELLWETHER_PARTITIONS to what the topics have; `bellwether repartition` moves to another number",
         (
             f"{usage}: retention.ms: expected -1, got 604800000"
             f" — set it with `kafka-configs.sh --alter --topic {usage} --add-config retention.ms=-1`"
