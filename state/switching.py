@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from scoring import lifecycle
 from scoring import plan as p
-from scoring.bands import INSUFFICIENT, band_of
+from scoring.bands import INSUFFICIENT, band_of, dwell_of
 from scoring.jit import entry, part
 from scoring.plan import Plan
 from state.advance import fit_trajectory, wait_for_next
@@ -160,17 +160,19 @@ def move_closes(plan: Plan, rows: Rows, work: Work, row: int, before: NDArray[np
 
 @part
 def take_band(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
-    """Put a row into the new model's band; one it was on its way to is left to its dwell."""
+    """Put a row into the new model's band; one it was on its way to is left to its dwell, if that is not over by now."""
     current = rows.ints[row, BAND]
     health = work.score[PICTURE_HEALTH]
     target = INSUFFICIENT
     if not math.isnan(health):
         target = band_of(health, current, plan.enter_below, plan.leave_above)
-    if target != current and (target == INSUFFICIENT or target != rows.ints[row, CANDIDATE]):
-        enter_band(plan, rows, work, row, target, at_ms)
-    elif target == current:
+    if target == current:
         rows.ints[row, CANDIDATE] = INSUFFICIENT
         rows.ints[row, CANDIDATE_SINCE] = 0
+        return
+    is_waiting = target != INSUFFICIENT and target == rows.ints[row, CANDIDATE]
+    if not is_waiting or at_ms >= rows.ints[row, CANDIDATE_SINCE] + dwell_of(current, target, plan.dwell_ms):
+        enter_band(plan, rows, work, row, target, at_ms)
 
 
 @part
