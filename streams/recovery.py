@@ -91,7 +91,8 @@ async def restore(lease: Lease, source: Source, observer: Observer, failpoints: 
     Raises
     ------
     Refusal
-        When its end is not reached, or the rows were written for another model or by another version.
+        When its end is not reached, its newest records are gone, or the rows were written for another model or by another
+        version.
     """
     began = monotonic()
     tp = TopicPartition(source.changelog, lease.partition)
@@ -103,11 +104,17 @@ async def restore(lease: Lease, source: Source, observer: Observer, failpoints: 
         end = (await consumer.end_offsets([tp]))[tp]
         lease.fold.expect(await newest_value(consumer, tp, (start, end), lease.fold.META_KEY))
         consumer.seek(tp, start)
-        await _load(lease, consumer, tp, (start, end), failpoints)
+        is_whole = await _load(lease, consumer, tp, (start, end), failpoints)
     except StateMismatchError as error:
         raise Refusal(str(error), UNSAFE) from error
     finally:
         await consumer.stop()
+    if lease.loaded and not is_whole:
+        raise Refusal(
+            f"{tp.topic}[{tp.partition}]: rows without the partition's record below offset {end}: the changelog lost"
+            " records; restore the topic, or start over with a new BELLWETHER_APP_ID",
+            UNSAFE,
+        )
     await to_thread(lease.fold.finish_load)
     seconds = monotonic() - began
     logger.info("partition %d: restored %d changelog records in %.1f s", lease.partition, lease.loaded, seconds)
@@ -132,8 +139,13 @@ async def newest_value(consumer: Any, tp: TopicPartition, bounds: tuple[int, int
 
 async def _load(
     lease: Lease, consumer: Any, tp: TopicPartition, bounds: tuple[int, int], failpoints: Failpoints
-) -> None:
+) -> bool:
+    """Read everything up to the end; return whether the record of everything that is not a row was among it.
+
+    It is not when another worker has taken the partition over meanwhile and the log was compacted under our eyes.
+    """
     start, end = bounds
+    is_whole = False
     progressed = reported = monotonic()
     position = start
     lease.to_load = end - start
@@ -146,6 +158,7 @@ async def _load(
             # In a thread: rows are read by compiled code that needs no interpreter, while the next records are fetched.
             loading = asyncio.ensure_future(to_thread(lease.fold.load, records))
             lease.loaded += len(records)
+            is_whole = is_whole or any(record.key == lease.fold.META_KEY for record in reversed(records))
         now, before = monotonic(), position
         position = await consumer.position(tp)
         lease.to_load = max(0, end - position)
@@ -163,6 +176,7 @@ async def _load(
             logger.info("partition %d: restoring, %d of %d", lease.partition, position - start, end - start)
     if loading is not None:
         await loading
+    return is_whole
 
 
 async def check_positions(leases: Sequence[Lease], source: Source) -> None:

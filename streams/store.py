@@ -194,12 +194,12 @@ class Leases:
 
     async def _restore(self, lease: Lease) -> None:
         async def run() -> None:
-            await restore(lease, self.source, self.observer, self._failpoints)
             try:
+                await restore(lease, self.source, self.observer, self._failpoints)
                 await check_positions([lease], self.source)
-            except Refusal:
+            except Refusal as refusal:
                 # Whoever took the partition over meanwhile has gone on committing: then nothing is wrong but our delay.
-                if await is_fenced(lease, self.source):
+                if refusal.code == UNSAFE and await is_fenced(lease, self.source):
                     owned = f"partition {lease.partition}: another worker owns it now"
                     halt(FAILED, f"{owned}, nothing was committed; restart the worker")
                 raise

@@ -68,6 +68,17 @@ async def test_a_restore_reads_to_the_end_over_transaction_markers(provisioned: 
     assert lease.starts == dict.fromkeys(INPUT_TOPICS, 0)
 
 
+async def test_rows_without_the_record_of_their_partition_are_refused(provisioned: Settings) -> None:
+    """As a former owner reads them that restores slowly while the next one goes on and the changelog is compacted."""
+    inputs = {topic: provisioned.topic(topic) for topic in INPUT_TOPICS}
+    source = Source(kafka(provisioned), provisioned.app_id, provisioned.changelog, inputs)
+    async with AIOKafkaProducer(bootstrap_servers=provisioned.kafka) as producer:
+        await producer.send_and_wait(source.changelog, b"1", key=b"a", partition=1)
+    with pytest.raises(Refusal, match="rows without the partition's record below offset 1") as caught:
+        await restore(Lease(1, CountingFold(1), None, INPUT_TOPICS), source, Observer(), Failpoints({}))
+    assert caught.value.code == UNSAFE
+
+
 async def test_a_worker_can_tell_that_it_was_fenced_during_its_restore(provisioned: Settings) -> None:
     """Only after another producer of the partition's id has started, and asking commits nothing."""
     inputs = {topic: provisioned.topic(topic) for topic in INPUT_TOPICS}
