@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from scoring.presets import load_model
 from state.moments import rfc3339
 from tests.oracle import alert_id
 from tests.state.journals import DAY, HOUR, START, Log
@@ -168,3 +169,18 @@ def test_an_account_has_a_cap() -> None:
     assert [(rule, hours) for rule, _, hours, record in found if record.get("capped")] == [("three", 3.0)]
     (graver,) = [record for *_, record in found if record.get("escalated_from") and record["state"] == "firing"]
     assert "capped" not in graver, "what grew graver is heard"
+
+
+@pytest.mark.parametrize("word", [None, "unsubscribed", "complaint"])
+def test_a_preset_asks_nobody_to_write_to_who_objected(word: str | None) -> None:
+    """A weekly customer of a shop falls silent: the same alerts with and without an objection, but it says so in every step."""
+    log = Log()
+    for week in range(12):
+        log.event("billing", "a", START + week * 7 * DAY, event="purchase", amount=40)
+    if word:
+        log.event("engagement", "a", START + 80 * DAY, event=word)
+    log.tick(START + 130 * DAY)
+    found = told(load_model("ecommerce-rfm"), log)
+    asked = [record["next_step"] for *_, record in found if record["state"] == "firing"]
+    assert {step["playbook"] for step in asked} == {"reactivation"}
+    assert {tuple(step.get("suppressed", ())) for step in asked} == {("objected",) if word else ()}
