@@ -56,7 +56,7 @@ async def history(provisioned: Settings, tmp_path: Path, monkeypatch: pytest.Mon
         log.event("support", ACCOUNT, at, event="nps", score=score)
         if score == 2:
             log.event("commands", ACCOUNT, at + HOUR, command="acknowledge", alert_id=FIRST, by="ann")
-        log.tick(at + 2 * HOUR)
+        log.tick(at + HOUR // 2)
         flushes.append(feed(state, log.journal).take_flush())
     async with AIOKafkaProducer(bootstrap_servers=provisioned.kafka) as producer:
 
