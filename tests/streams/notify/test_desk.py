@@ -169,7 +169,8 @@ def test_restarts_change_nothing_and_nobody_is_told_only_half(steps: list[tuple[
             state = "resolved" if number in open_ones else "firing"
             open_ones ^= {number}
             severity = ("info", "warning", "critical")[number % 3]
-            notices += own.take(alert(number, state, severity, plan="p"), now_ms) + own.due(now_ms)
+            taken = alert(number, state, severity, plan="p") | ({"capped": True} if number % 4 == 1 else {})
+            notices += own.take(taken, now_ms) + own.due(now_ms)
             for key, entry in own.take_changes().items():
                 kept[key] = entry
                 if entry is None:
