@@ -4,7 +4,8 @@ What an account has travels as it is. What belonged to its old partition does no
 
     of a row        positions in the input logs      none: the new partitions read new logs
                     number of its cohort             the number its segment gets in the new partition
-    of a partition  clock                            the earliest of all: a row is as of its own old clock, and never goes back
+    of a partition  the model                        the same; since when its new signals are counted, as the first says
+                    clock                            the earliest of all: a row is as of its own old clock, and never goes back
                     number of the last flush         the highest of all, so that it rises for every account
                     ids of events seen               the newest of all, in every new partition
                     references of cohort days        all of them; days after the newest are summed anew
@@ -13,7 +14,7 @@ What an account has travels as it is. What belonged to its old partition does no
 Rows are read as a restarted worker reads them and written as of the old clock, so nothing happens to them on the way.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -85,8 +86,14 @@ class Resettling:
             store.rows.dirty[first:last] = HOT | COLD
             yield [message._replace(partition=self._home(message)) for message in records.encode(old.clock_ms)]
 
-    def rest(self) -> list[Message]:
-        """Return what the changelogs hold beside rows, once all partitions are taken; without it rows cannot be restored."""
+    def rest(self, positions: Sequence[Mapping[str, int]]) -> list[Message]:
+        """Return what the changelogs hold beside rows, once all partitions are taken; without it rows cannot be restored.
+
+        Parameters
+        ----------
+        positions
+            By new partition: input topic → next offset to read, where that is not the log's first.
+        """
         if self._model is None:
             return []
         duplicates = Duplicates.knowing(self._duplicates)
@@ -99,10 +106,14 @@ class Resettling:
             for day, kept in sorted(self._references.items())
         ]
         snapshot = duplicates.snapshot()
+        metas = [
+            msgspec.json.encode(self._meta(segments, snapshot, dict(read)))
+            for segments, read in zip(self._segments, positions, strict=True)
+        ]
         return [
             Message(key, value, partition=number)
-            for number, segments in enumerate(self._segments)
-            for key, value in [*ids, *references, (PARTITION, msgspec.json.encode(self._meta(segments, snapshot)))]
+            for number, meta in enumerate(metas)
+            for key, value in [*ids, *references, (PARTITION, meta)]
         ]
 
     def _move_in(self, store: AccountStore, first: int, last: int) -> None:
@@ -126,13 +137,13 @@ class Resettling:
             segments.append(segment)
         return segments.index(segment)
 
-    def _meta(self, segments: list[str], duplicates: list[int]) -> Meta:
+    def _meta(self, segments: list[str], duplicates: list[int], positions: dict[str, int]) -> Meta:
         assert self._model is not None
         return Meta(
             layout=LAYOUT_VERSION,
             model=self._model.fingerprint,
             sequence=self._sequence,
-            positions={},
+            positions=positions,
             clock_ms=min(self._clocks, default=NO_VALUE),
             duplicates=duplicates,
             held=None,

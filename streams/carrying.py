@@ -7,7 +7,7 @@ they stand. How far it came is committed as offsets of a group, in the transacti
 import heapq
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -49,7 +49,14 @@ class Carrier:
         """The group whose offsets say how far it came."""
         return group_of(self._new)
 
-    async def carry(self, topic: str, starts: Mapping[TopicPartition, int], *, only: int | None = None) -> int:
+    async def carry(
+        self,
+        topic: str,
+        starts: Mapping[TopicPartition, int] | None = None,
+        *,
+        only: int | None = None,
+        to: Sequence[int] | None = None,
+    ) -> int:
         """Carry a topic's committed records to where their keys belong; return how many.
 
         Parameters
@@ -57,21 +64,25 @@ class Carrier:
         topic
             What Bellwether calls it.
         starts
-            Where to begin in partitions of which nothing was carried yet; the log's beginning where it says nothing.
+            Where to begin. None: where an earlier run came to, else at the beginning of each log; what this run has
+            committed itself may not be seen yet, so no topic is carried twice by one run.
         only
-            The one partition that is read and written; None for all of them, by key.
+            The one partition that is read; None for all of them.
+        to
+            The partitions to which each record goes; None: its key's.
         """
         name = self._new.topic(topic)
-        done = await committed(self._old, self.group)
+        if starts is None:
+            starts = {tp: place.offset for tp, place in (await committed(self._old, self.group)).items()}
         numbers = range(self._old.partitions) if only is None else (only,)
         tps = [TopicPartition(self._old.topic(topic), number) for number in numbers]
-        begins = {tp: done[tp].offset if tp in done else starts.get(tp, 0) for tp in tps}
+        begins = {tp: starts.get(tp, 0) for tp in tps}
         reached: dict[TopicPartition, int] = {}
         count = 0
         async for record in self._merged(begins):
             headers = [(header, value or b"") for header, value in record.headers]
-            target = only if only is not None else self._home(record)
-            await self._outbox.add(name, record.key, record.value, record.timestamp, headers, partition=target)
+            for target in (self._home(record),) if to is None else to:
+                await self._outbox.add(name, record.key, record.value, record.timestamp, headers, partition=target)
             reached[TopicPartition(record.topic, record.partition)] = record.offset + 1
             count += 1
             if count % RECORDS_AT_ONCE == 0:

@@ -85,6 +85,11 @@ async def publications(settings: Settings) -> list[tuple[int, Publication]]:
 
 async def running(settings: Settings) -> dict[int, str]:
     """Return partition → fingerprint of the model it scored with at its last flush; partitions without one are absent."""
+    return {number: meta.model for number, meta in (await newest_metas(settings)).items()}
+
+
+async def newest_metas(settings: Settings) -> dict[int, Meta]:
+    """Return partition → what its last flush said beside rows; partitions without one are absent."""
     source = Source(kafka(settings), settings.app_id, settings.changelog, {})
     numbers = await topics.partitions(settings, settings.changelog)
     found = {}
@@ -96,7 +101,7 @@ async def running(settings: Settings) -> dict[int, str]:
             end = (await consumer.end_offsets([place]))[place]
             value = await newest_value(consumer, place, (start, end), PARTITION)
             if value is not None:
-                found[number] = msgspec.json.decode(value, type=Meta).model
+                found[number] = msgspec.json.decode(value, type=Meta)
     return found
 
 

@@ -3,7 +3,7 @@
 The old topics are only read. In this order, so that whatever stops it, beginning anew ends in the same:
 
 1. Nobody works on the old application: no member in its groups, and former owners are fenced.
-2. `scores`, `score-history`, `alerts` and the notifier's memory are carried over (`streams.carrying`).
+2. `scores`, `score-history`, `alerts`, the published models and the notifier's memory are carried over (`streams.carrying`).
 3. Every old partition is restored as its worker would, and its rows are written into the new changelogs, in as many
    transactions as it takes. The last one makes them count: it holds what a changelog has beside rows, the old state's
    positions as how far the inputs were carried, and where the notifier's desk goes on.
@@ -42,8 +42,9 @@ from streams.settings import Settings
 
 OUTPUTS: Final = ("scores", "score-history", "alerts")
 DESK: Final = "desk"
-OWN_INPUTS: Final = frozenset(("ticks", "cohorts"))
-"""Input topics whose records speak of the partition they stand in."""
+MODELS: Final = "models"
+OWN_INPUTS: Final = frozenset(("ticks", "cohorts", MODELS))
+"""Input topics whose records speak of the partition they stand in; models stand in every one."""
 CARRIED_INPUTS: Final = tuple(topic for topic in INPUT_TOPICS if topic not in OWN_INPUTS)
 ROWS_AT_ONCE: Final = 50_000
 """Accounts in one transaction."""
@@ -131,20 +132,23 @@ async def move(old: Settings, new: Settings, compiled: Compiled, tell: Callable[
             await _require_unused(new)
             await _require_decided(old)
             for topic in OUTPUTS:
-                outcome.carried[topic] = await carrier.carry(topic, {})
-            outcome.carried[DESK] = await carrier.carry(DESK, {}, only=0)
-            await _move_state(old, new, compiled, outbox, outcome, tell)
+                outcome.carried[topic] = await carrier.carry(topic)
+            outcome.carried[DESK] = await carrier.carry(DESK, only=0, to=[0])
+        # Every partition has all of the models, so one is read and each gets them.
+        outcome.carried[MODELS] = await carrier.carry(MODELS, only=0, to=range(new.partitions))
+        read = None if outcome.is_moved else await _move_state(old, new, compiled, outbox, outcome, tell)
         for topic in CARRIED_INPUTS:
-            outcome.carried[topic] = await carrier.carry(topic, {})
+            outcome.carried[topic] = await carrier.carry(topic, read)
     return outcome
 
 
 async def _move_state(
     old: Settings, new: Settings, compiled: Compiled, outbox: Outbox, outcome: Outcome, tell: Callable[[str], None]
-) -> None:
+) -> Mapping[TopicPartition, int]:
+    """Write the new changelogs; return up to where the moved state has read the old inputs."""
     resettling = Resettling(new.partitions)
     source = _source(old)
-    read: dict[TopicPartition, OffsetAndMetadata] = {}
+    read: dict[TopicPartition, int] = {}
     since = 0
     for number in range(old.partitions):
         lease = await _restored(old, source, compiled, number)
@@ -156,20 +160,24 @@ async def _move_state(
                 since = sum(resettling.accounts)
                 await outbox.commit({}, group_of(new))
                 await outbox.begin()
-        for topic in CARRIED_INPUTS:
-            position = lease.fold.positions.get(topic, lease.starts[topic])
-            read[TopicPartition(old.topic(topic), number)] = OffsetAndMetadata(position, "")
+        for topic in (*CARRIED_INPUTS, MODELS):
+            read[TopicPartition(old.topic(topic), number)] = lease.fold.positions.get(topic, lease.starts[topic])
         moved = sum(resettling.accounts)
         tell(f"partition {number}: {moved - before:,} accounts moved, {number + 1} of {old.partitions} partitions done")
     await outbox.flush()
+    await _require_last_model(old, {tp: read.pop(tp) for tp in list(read) if tp.topic == old.topic(MODELS)})
     await _fence(new, range(new.partitions))
     await _require_unused(new)
     await _empty_redis(old, new)
-    for key, value, _, _, partition in resettling.rest():
+    models = await _written(new, MODELS)
+    positions = [{MODELS: models[TopicPartition(new.topic(MODELS), number)]} for number in range(new.partitions)]
+    for key, value, _, _, partition in resettling.rest(positions):
         await outbox.add(new.changelog, key, value, None, partition=partition)
-    await outbox.commit(read, group_of(new), others={_desk_group(new): await _desk_positions(old, new)})
+    places = {tp: OffsetAndMetadata(to, "") for tp, to in read.items()}
+    await outbox.commit(places, group_of(new), others={_desk_group(new): await _desk_positions(old, new)})
     await outbox.begin()
     outcome.accounts = resettling.accounts
+    return read
 
 
 def _taken(resettling: Resettling, lease: Lease) -> Iterator[list[Message]]:
@@ -187,6 +195,16 @@ async def _restored(old: Settings, source: Source, compiled: Compiled, number: i
         await restore(lease, source, Observer(), Failpoints({}))
         await check_positions([lease], source)
         return lease
+
+
+async def _require_last_model(old: Settings, positions: Mapping[TopicPartition, int]) -> None:
+    """Refuse where a partition has not come to the newest model: the new ones begin after it."""
+    for tp in await standing.unread(old, positions):
+        raise Refusal(
+            f"{tp.topic}[{tp.partition}]: expected every published model to be in use, one is not yet — start the workers,"
+            " wait until all partitions have come to it, stop them",
+            UNSAFE,
+        )
 
 
 def _source(settings: Settings) -> Source:
@@ -263,8 +281,13 @@ async def _desk_positions(old: Settings, new: Settings) -> Mapping[TopicPartitio
     """Return where a desk goes on: behind the alerts that were carried, which it has told of; nothing where none ran."""
     if not any(tp.topic == old.topic("alerts") for tp in await committed(old, _desk_group(old))):
         return {}
-    ends = await standing.ends_of(new, [new.topic("alerts")])
+    ends = await _written(new, "alerts")
     return {tp: OffsetAndMetadata(end, "") for tp, end in ends.items()}
+
+
+async def _written(new: Settings, topic: str) -> Mapping[TopicPartition, int]:
+    """Return where a topic ends, whether or not what this run has committed may be read already."""
+    return await standing.ends_of(new, [new.topic(topic)], "read_uncommitted")
 
 
 def _desk_group(settings: Settings) -> str:

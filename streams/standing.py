@@ -6,9 +6,10 @@ What is looked at from outside, by commands: committed offsets against the ends 
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import KafkaError
 
 from state.layout import INPUT_TOPICS
@@ -37,11 +38,14 @@ class Standing:
         (input topic, partition) → records that are not committed, > 0.
     still
         Those of them that did not move between two looks, sorted.
+    owners
+        Partition → host of the worker that holds it.
     """
 
     members: int
     waiting: Mapping[tuple[str, int], int]
     still: tuple[tuple[str, int], ...]
+    owners: Mapping[int, str] = field(default_factory=dict)
 
 
 async def look(settings: Settings, seconds: float) -> Standing:
@@ -69,10 +73,12 @@ async def look(settings: Settings, seconds: float) -> Standing:
     same = [tp for tp in waiting if second[tp] == first[tp]]
     # The end of a log may be a transaction's marker, which nobody reads: only records wait.
     real = await unread(settings, {tp: first[tp] for tp in same})
+    held = await _held(settings)
     return Standing(
-        await members(settings, settings.app_id),
+        len(held),
         {(names[tp.topic], tp.partition): lag for tp, lag in waiting.items() if tp in real or tp not in same},
         tuple(sorted((names[tp.topic], tp.partition) for tp in real)),
+        {partition: host for host, partitions in held for partition in partitions},
     )
 
 
@@ -97,19 +103,21 @@ async def _positions(settings: Settings, names: Iterable[str]) -> dict[TopicPart
     return {tp: found[tp].offset if tp in found else 0 for tp in places}
 
 
-def _consumer(settings: Settings) -> AIOKafkaConsumer:
+def _consumer(settings: Settings, isolation: str = "read_committed") -> AIOKafkaConsumer:
     return AIOKafkaConsumer(
         **kafka(settings),
         enable_auto_commit=False,
-        isolation_level="read_committed",
+        isolation_level=isolation,
         auto_offset_reset="earliest",
     )
 
 
-async def ends_of(settings: Settings, names: Iterable[str]) -> dict[TopicPartition, int]:
-    """Return the ends up to which everything is committed; logs that begin later than 0 count from there."""
+async def ends_of(
+    settings: Settings, names: Iterable[str], isolation: str = "read_committed"
+) -> dict[TopicPartition, int]:
+    """Return the ends up to which everything is committed, or with ``read_uncommitted`` written."""
     try:
-        async with _consumer(settings) as consumer:
+        async with _consumer(settings, isolation) as consumer:
             places = [TopicPartition(name, number) for name in names for number in range(settings.partitions)]
             ends: dict[TopicPartition, int] = await consumer.end_offsets(places)
             return ends
@@ -129,6 +137,19 @@ async def unread(settings: Settings, positions: Mapping[TopicPartition, int]) ->
         deadline = asyncio.get_running_loop().time() + FETCH_SECONDS
         while len(found) < len(positions) and asyncio.get_running_loop().time() < deadline:
             found |= set(await consumer.getmany(timeout_ms=500, max_records=len(positions)))
+    return found
+
+
+async def _held(settings: Settings) -> list[tuple[str, frozenset[int]]]:
+    """Return (host, partitions) of each member of the workers' group; nothing is held while it rebalances."""
+    async with topics.admin(settings) as client:
+        answers = await client.describe_consumer_groups([settings.app_id])
+    found = []
+    for _, _, host, _, assignment in (
+        member for answer in answers for group in answer.groups for member in group[MEMBERS_FIELD]
+    ):
+        told = ConsumerProtocolMemberAssignment.decode(assignment).assignment if assignment else []
+        found.append((host.lstrip("/"), frozenset(number for _, numbers in told for number in numbers)))
     return found
 
 

@@ -13,10 +13,13 @@ from redis.exceptions import RedisError
 
 from scoring.faults import ModelError
 from scoring.presets import load_model
+from state.changelog import StateMismatchError
+from state.layout import LAYOUT_VERSION
 from streams import standing, topics
 from streams.access import redis_advice, redis_client
 from streams.cli.output import quiet_client, result
 from streams.halt import FAILED, Refusal
+from streams.models import newest_metas
 from streams.projection import RedisDownError
 from streams.settings import Settings
 
@@ -85,6 +88,7 @@ async def examine(settings: Settings) -> list[Check]:
     has_topics = any(check.what == "topics" and check.is_good for check in checks)
     checks += [check async for check in _redis(settings)]
     if has_topics:
+        checks += [check async for check in _state(settings)]
         checks += [check async for check in _progress(settings)]
     return checks
 
@@ -111,9 +115,9 @@ async def _progress(settings: Settings) -> AsyncIterator[Check]:
         where = ", ".join(f"{topic}[{partition}]" for topic, partition in now.still[:SHOWN])
         more = f" and {len(now.still) - SHOWN} more" if len(now.still) > SHOWN else ""
         found = f"{total:,} records wait, nothing moves on {where}{more}"
-        yield Check(
-            "lag", is_good=False, found=found, advice="see the last lines of the workers' logs, and runbook standstill"
-        )
+        yield Check("lag", is_good=False, found=found, advice="see the stuck partitions below")
+        for number in sorted({partition for _, partition in now.still})[:SHOWN]:
+            yield _stuck(number, now)
     else:
         yield Check("lag", is_good=True, found=f"{total:,} records wait and are being applied")
     try:
@@ -123,6 +127,39 @@ async def _progress(settings: Settings) -> AsyncIterator[Check]:
     is_level = behind <= MOST_BEHIND
     advice = "" if is_level else "wait if it falls, else see the workers' logs for `redis`, and runbook redis-behind"
     yield Check("redis content", is_level, f"{behind:,} committed scores and alerts behind", advice)
+
+
+def _stuck(number: int, now: standing.Standing) -> Check:
+    """Return what is known of a partition on which nothing moves, and what to do about it."""
+    waiting = sum(count for (_, partition), count in now.waiting.items() if partition == number)
+    owner = now.owners.get(number)
+    if owner is None:
+        advice = (
+            "start a worker" if not now.members else "wait a minute for the rebalance, then runbook partitions-unserved"
+        )
+    else:
+        advice = f"see the last log lines of the worker at {owner}: it restores, or ends itself after 60 s; runbook standstill"
+    held = f"held by the worker at {owner}" if owner else "held by no worker"
+    return Check(f"partition {number}", is_good=False, found=f"{waiting:,} records wait, {held}", advice=advice)
+
+
+async def _state(settings: Settings) -> AsyncIterator[Check]:
+    """Look at which version and model wrote the state that workers restore."""
+    metas = await newest_metas(settings)
+    for number, meta in metas.items():
+        try:
+            meta.require(number)
+        except StateMismatchError as error:
+            found, _, advice = str(error).partition(" — ")
+            yield Check("state", is_good=False, found=found, advice=advice)
+            return
+    models = sorted({meta.model for meta in metas.values()})
+    found = f"{len(metas)} of {settings.partitions} partitions written, layout {LAYOUT_VERSION}"
+    if len(models) > 1:
+        advice = "a published model is on its way: wait for the workers, then runbook models-differ"
+        yield Check("state", is_good=False, found=f"{found}, by models {', '.join(models)}", advice=advice)
+    else:
+        yield Check("state", is_good=True, found=found + "".join(f", model {model}" for model in models))
 
 
 def _versions() -> list[Check]:

@@ -95,7 +95,7 @@ def resettled(model: Model, layout: Layout, count: int) -> list[Partition]:
         old = restored(empty, (message for flush in flushes for message in flush.changelog))
         for messages in resettling.take(old):
             moved += messages
-    moved += resettling.rest()
+    moved += resettling.rest([{}] * count)
     new = [
         restored(empty, [message for message in moved if message.partition == empty.number])
         for empty in partitions_of(model, count)

@@ -4,10 +4,13 @@ import asyncio
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from deploy.local.processes import free_ports
+from state.changelog import PARTITION, Meta
+from state.layout import LAYOUT_VERSION
 from state.murmur2 import partition_of
 from streams import standing
 from streams.cli import main
@@ -62,6 +65,7 @@ def test_doctor_finds_nothing_where_all_is_well(
         "topics",
         "redis",
         "clock",
+        "state",
         "workers",
         "lag",
         "redis content",
@@ -107,8 +111,36 @@ async def test_doctor_tells_what_waits(
     checks = {check["what"]: check for check in last_json(capsys)["checks"]}
     partition = partition_of(b"acme", provisioned.partitions)
     assert checks["lag"]["found"] == f"5 records wait, nothing moves on usage[{partition}]"
+    stuck = checks[f"partition {partition}"]
+    assert (stuck["found"], stuck["advice"]) == ("5 records wait, held by no worker", "start a worker")
+    assert checks["state"]["found"].startswith(f"0 of {provisioned.partitions} partitions written, layout ")
     assert checks["workers"]["found"] == f"none in the group {provisioned.app_id}"
     assert checks["workers"]["advice"] == "start one (`bellwether worker`): records wait"
+
+
+async def test_doctor_names_who_holds_a_stuck_partition_and_an_unreadable_state(
+    provisioned: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A member of the workers' group that reads nothing is told by its host; rows of another layout with their remedy."""
+    use(provisioned, monkeypatch)
+    topic = provisioned.topic("usage")
+    meta = Meta(layout=1, model="f" * 16, sequence=1, positions={}, clock_ms=0, duplicates=[], held=None)
+    async with Outbox(provisioned) as outbox:
+        await outbox.open(topic)
+        await outbox.add(topic, b"acme", b"{}", 1)
+        await outbox.add(provisioned.changelog, PARTITION, msgspec.json.encode(meta), None, partition=0)
+    async with AIOKafkaConsumer(
+        topic, bootstrap_servers=provisioned.kafka, group_id=provisioned.app_id, enable_auto_commit=False
+    ) as consumer:
+        while not consumer.assignment():
+            await asyncio.sleep(0.1)
+        assert await asyncio.to_thread(main, ["doctor", "--json"]) == 1
+    checks = {check["what"]: check for check in last_json(capsys)["checks"]}
+    partition = partition_of(b"acme", provisioned.partitions)
+    assert checks[f"partition {partition}"]["found"] == "1 records wait, held by the worker at 127.0.0.1"
+    assert "log lines of the worker at 127.0.0.1" in checks[f"partition {partition}"]["advice"]
+    assert checks["state"]["found"] == f"partition 0: expected rows of layout {LAYOUT_VERSION}, got layout 1"
+    assert checks["state"]["advice"].startswith("start the worker with the version of Bellwether that wrote them")
 
 
 async def test_the_marker_of_a_transaction_does_not_wait(provisioned: Settings) -> None:

@@ -48,7 +48,10 @@ async def work(settings: Settings, folder: Path) -> None:
 
 async def is_read(settings: Settings) -> bool:
     """Return whether no record of an input topic stands behind what is committed; ticks keep coming."""
-    kept = await committed(settings, settings.app_id)
+    try:
+        kept = await committed(settings, settings.app_id)
+    except Refusal:
+        return False  # a busy broker; the caller asks again
     places = [
         TopicPartition(settings.topic(topic), number)
         for topic in repartition.CARRIED_INPUTS
