@@ -80,7 +80,7 @@ async def test_a_change_under_two_workers_loses_and_invents_nothing(
 ) -> None:
     """Published while events flow, a worker killed in between, then rolled back: rows, alerts and scores are the fold's."""
     settings = replace(provisioned, clock="log", commit_max_ms=200)
-    days = list(Book(7, accounts=30, days=100).by_day())
+    days = list(Book(7, accounts=30, days=110).by_day())
     sent: Counter[str] = Counter()
     path = tmp_path / "second.toml"
     path.write_text(
