@@ -2,10 +2,8 @@
 
 import argparse
 import asyncio
+from collections.abc import Iterator
 from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 from scoring.faults import ModelError
 from scoring.presets import load_model
@@ -31,52 +29,37 @@ def show_effect(options: argparse.Namespace, settings: Settings) -> int:
     if options.json:
         result({"playbooks": [_plain(each) for each in found]}, as_json=True, sentence="")
         return 0
-    if found:
-        Console(highlight=False).print(_table(found))
+    for each in found:
+        print("\n".join(_lines(each)))
     opened = sum(each.opened for each in found)
     note(f"{opened} alerts with a playbook, {sum(each.answered.count for each in found)} answered")
     return 0
 
 
-def _table(found: list[PlaybookEffect]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in (
-        "playbook",
-        "opened",
-        "answered",
-        "median",
-        "overdue",
-        "suppressed",
-        "recovered",
-        "held out",
-        "effect",
-    ):
-        table.add_column(name, justify="left" if name == "playbook" else "right")
-    for each in found:
-        hours = each.hours_to_answer
-        table.add_row(
-            each.playbook,
-            str(each.opened),
-            _words(each.answered),
-            "-" if hours is None else f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} d",
-            *(str(each.overdue), str(each.suppressed), _words(each.recovered), _words(each.held_out_recovered)),
-            _difference(each),
-        )
-    return table
+def _lines(effect: PlaybookEffect) -> Iterator[str]:
+    """Yield what came of a playbook: what was asked and answered, then whether it helped."""
+    hours = effect.hours_to_answer
+    soon = (
+        "" if hours is None else f", median after {hours:.1f} h" if hours < 48 else f", median after {hours / 24:.1f} d"
+    )
+    yield f"{effect.playbook}: {effect.opened} opened, answered {_words(effect.answered)}{soon}"
+    yield f"    {effect.overdue} overdue, {effect.suppressed} suppressed; recovered {_words(effect.recovered)}"
+    if effect.held_out_recovered.of:
+        yield f"    held out {_words(effect.held_out_recovered)}: {_difference(effect)}"
 
 
 def _words(share: Share) -> str:
-    return "-" if share.value is None else f"{share.count}/{share.of} ({share.value:.0%})"
+    return "nobody yet" if share.value is None else f"{share.count} of {share.of} ({share.value:.0%})"
 
 
 def _difference(effect: PlaybookEffect) -> str:
-    """Return by how many points accounts recovered more often, and whether chance alone explains it."""
+    """Return by how many points accounts recovered more often, and whether chance alone may explain it."""
     found = effect.difference()
     if found is None:
-        return "-"
+        return "too early to compare"
     by, low, high = found
-    doubt = "" if low > 0 or high < 0 else ", may be chance"
-    return f"{by * 100:+.0f} ({low * 100:+.0f} to {high * 100:+.0f}){doubt}"
+    doubt = "" if low > 0 or high < 0 else ", which may be chance"
+    return f"{by * 100:+.0f} points ({low * 100:+.0f} to {high * 100:+.0f}){doubt}"
 
 
 def _plain(effect: PlaybookEffect) -> dict[str, Any]:

@@ -118,5 +118,8 @@ async def test_the_command_reads_the_topics(
     }
     assert await command("alerts", "effect") == 0
     told = capsys.readouterr()
-    assert "adoption-rescue       1  1/1 (100%)  12.0 h" in told.out
+    assert told.out.splitlines() == [
+        "adoption-rescue: 1 opened, answered 1 of 1 (100%), median after 12.0 h",
+        "    0 overdue, 0 suppressed; recovered 1 of 1 (100%)",
+    ]
     assert "1 alerts with a playbook, 1 answered" in told.err
