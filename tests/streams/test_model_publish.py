@@ -107,6 +107,7 @@ async def test_a_change_under_two_workers_loses_and_invents_nothing(
         workers.processes[0].kill()
         await feed(settings, days[80:90], sent)
         await until(lambda: is_consumed(settings, sent), workers)
+        await until(lambda: owns(workers, 0), workers)  # the killed one is back
         code, back, said = await told("rollback", "--by", "bob", "--note", "too strict", "--wait", "60")
         assert code == 0, said
         assert (back["version"], back["arrived"]) == (1, 4)
