@@ -21,6 +21,7 @@ from state.layout import (
     AS_OF,
     BAND,
     CANDIDATE,
+    CANDIDATE_SINCE,
     CLOSE_DAYS,
     CLOSED,
     COLD,
@@ -135,6 +136,9 @@ def _carry_ints(
     after[:, :FIXED] = before[:, :FIXED]
     for column in (BAND, CANDIDATE):
         after[:, column] = kin.ranks[before[:, column]]
+    # From a band that is gone nobody is on the way anywhere, nor to one that is gone.
+    after[after[:, BAND] == INSUFFICIENT, CANDIDATE] = INSUFFICIENT
+    after[after[:, CANDIDATE] == INSUFFICIENT, CANDIDATE_SINCE] = 0
     blocks = (
         (kin.contributions, was.entry, layout.entry, 1),
         (kin.signals, was.signal_block, layout.signal_block, SIGNAL_COLUMNS),
