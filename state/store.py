@@ -44,6 +44,10 @@ from state.layout import (
 from state.rows import ITEM, Rows
 
 FIRST_CAPACITY = 256
+ROW_ARRAYS = 9
+"""The first of `Rows`: those whose first axis is the row number."""
+GROWTH = 4
+"""Growing copies every row, which holds whoever waits; spare room costs nothing until somebody lives there."""
 PREPARED_ROWS = 256
 """Rows made empty at once. Room that nobody lives in yet is not touched, so that it takes no memory."""
 
@@ -94,14 +98,14 @@ class AccountStore:
         self._prepared = min(fresh.stop, rows.next_due.size)
 
     def reserve(self, accounts: int, items: int) -> None:
-        """Make room for that many more accounts and items; arrays at least double, so a row costs O(1) in the mean."""
+        """Make room for that many more accounts and items; arrays grow by a factor, so a row costs O(1) in the mean."""
         rows = self.rows
         wanted, capacity = len(self.names) + accounts, rows.next_due.size
         wanted_items, item_capacity = int(rows.used[0]) + items, rows.items.size
         if wanted <= capacity and wanted_items <= item_capacity:
             return
         if wanted > capacity:
-            rows = self._with_rows(rows, max(2 * capacity, wanted))
+            rows = self._with_rows(rows, max(GROWTH * capacity, wanted))
         if wanted_items > item_capacity:
             rows = self._with_items(rows, max(2 * item_capacity, wanted_items))
         self.rows = rows
@@ -131,8 +135,9 @@ class AccountStore:
 
     @property
     def nbytes(self) -> int:
-        """Bytes the arrays hold, spare room included."""
-        return sum(array.nbytes for array in self.rows)
+        """Bytes the arrays hold, without the room for rows that is not in use yet."""
+        per_row = sum(array.nbytes // array.shape[0] for array in self.rows[:ROW_ARRAYS])
+        return per_row * self._prepared + sum(array.nbytes for array in self.rows[ROW_ARRAYS:])
 
     def _allocate(self, capacity: int, items: int) -> Rows:
         return Rows(
