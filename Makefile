@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint type bench histories leadtime sim faults audit lock clean
+.PHONY: help setup demo test check lint type bench histories leadtime sim bounds faults audit lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ histories: setup ## backtest and calibrate the presets on the real histories in 
 
 sim: setup ## simulate SEEDS more seeds of crashes and other faults (300); results add up over rounds
 	$(BIN)/python -m tests.simulation.rounds --seeds $(or $(SEEDS),300)
+
+bounds: setup ## run the laws of the state with every index of the kernel checked
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$$(mktemp -d) $(BIN)/pytest -q tests/state/test_partition_laws.py tests/state/test_switching.py tests/state/test_against_oracle.py
 
 faults: setup ## break real brokers, workers and Redis, ROUNDS times each class (1); results add up over rounds
 	$(BIN)/python -m tests.faults --rounds $(or $(ROUNDS),1) $(foreach name,$(CLASSES),--class $(name)) $(if $(RESULTS),--results $(RESULTS),--publish)
