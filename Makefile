@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint type bench histories leadtime sim bounds faults audit lock clean
+.PHONY: help setup demo test check lint type bench profile histories leadtime sim bounds faults audit lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ type: setup ## mypy, strict
 
 bench: setup ## measure throughput on this machine
 	$(BIN)/bellwether bench
+
+profile: setup ## where the time of applying goes, function by function
+	$(BIN)/python -m streams.bench.profile
 
 leadtime: setup ## how early a fading account is noticed, on 20 books that no threshold was set on
 	$(BIN)/python -m streams.bench.leadtime

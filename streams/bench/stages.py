@@ -8,6 +8,7 @@ import cProfile
 import os
 import pstats
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import NamedTuple
@@ -81,15 +82,14 @@ class Spent:
     events: int = 0
 
 
-def feed(partition: Partition, work: Sequence[list[Run]], profile: cProfile.Profile) -> Spent:
-    """Apply everything, with a tick and a flush about once a second's worth of records; profile the applying only."""
+def feed(partition: Partition, work: Sequence[list[Run]], watching: AbstractContextManager[object]) -> Spent:
+    """Apply everything, with a tick and a flush about once a second's worth of records; only applying is `watching`."""
     spent = Spent()
     ticks = flushed_at = 0
     for runs in work:
         began = perf_counter()
-        profile.enable()
-        partition.apply_runs(runs)
-        profile.disable()
+        with watching:
+            partition.apply_runs(runs)
         spent.apply += perf_counter() - began
         spent.events += sum(len(records) for _, records in runs)
         if spent.events - flushed_at < FLUSH_RECORDS and runs is not work[-1]:

@@ -1,5 +1,7 @@
 """The bench's workload, and the whole bench once, small."""
 
+import subprocess
+import sys
 from collections import Counter
 
 import orjson
@@ -63,3 +65,12 @@ def test_a_restore_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert 1_000 < found["changelog_records"] < 4_000
     assert found["assignments"] == 1
     assert found["restore_seconds"] > 0
+
+
+def test_the_profile_names_the_kernel_and_what_feeds_it() -> None:
+    """Applying, decoding and sweeping stand in the table, with their files."""
+    command = [sys.executable, "-m", "streams.bench.profile", "--events", "20000", "--accounts", "500"]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
+    assert "us an event" in told
+    for name in ("apply_events (state/apply.py)", "sweep (state/advance.py)"):
+        assert name in told, told
