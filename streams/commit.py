@@ -29,7 +29,11 @@ from streams.logs import log_flush
 from streams.observer import Observer
 
 FLUSH_SECONDS = 30.0
-"""Total time for one flush; within it aiokafka retries what is safe to retry (same producer, same sequence)."""
+"""Total time for a small flush; within it aiokafka retries what is safe to retry (same producer, same sequence)."""
+RECORDS_PER_SECOND = 5_000
+"""A large flush has more time, at a tenth of the speed of a broker with nothing else to do: a change of the model writes
+every row of a partition in one."""
+LONGEST_FLUSH_SECONDS = 270.0
 
 FLUSH_SHARE = 4
 """A flush is followed by at least this many times its own duration, so committing takes a fifth of the time at most."""
@@ -132,7 +136,7 @@ class Committer:
             self._stop_at_poison(lease.partition, flush)
             began = monotonic()
             try:
-                async with asyncio.timeout(FLUSH_SECONDS):
+                async with asyncio.timeout(flush_seconds(flush)):
                     await self._transact(lease, flush)
             except (ProducerFenced, InvalidProducerEpoch):
                 halt(
@@ -143,7 +147,7 @@ class Committer:
             except MessageSizeTooLargeError:
                 halt(UNSAFE, f"partition {lease.partition}: {self._largest(flush)}")
             except (KafkaError, IllegalOperation, TimeoutError, OSError) as error:
-                why = repr(error) if str(error) else f"no answer within {FLUSH_SECONDS:.0f} s"
+                why = repr(error) if str(error) else f"no answer within {flush_seconds(flush):.0f} s"
                 why = kafka_refusal(error) or why
                 halt(FAILED, f"partition {lease.partition}: flush {flush.sequence} failed: {why}; restart the worker")
             lease.flushes += 1
@@ -211,6 +215,12 @@ class Committer:
         reach("before_commit")
         await producer.commit_transaction()
         reach("after_commit")
+
+
+def flush_seconds(flush: Flush) -> float:
+    """Return how long a flush may take before the worker gives it up, in seconds."""
+    records = sum(map(len, (flush.changelog, flush.scores, flush.alerts, flush.dead_letters, flush.rerouted)))
+    return min(FLUSH_SECONDS + records / RECORDS_PER_SECOND, LONGEST_FLUSH_SECONDS)
 
 
 async def _send(producer: Any, topic: str, own: int, messages: Iterable[Message]) -> list[asyncio.Future[Any]]:

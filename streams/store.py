@@ -40,7 +40,7 @@ TAKEOVER_SECONDS = 30.0
 RELEASE_SECONDS = 8.0
 """Below the 10 s session timeout: whoever waits for our partitions waits no longer than for a dead worker."""
 
-TRANSACTION_TIMEOUT_MS = 60_000
+TRANSACTION_TIMEOUT_MS = 300_000
 """Longer than a flush may take, so that the broker never aborts one under way."""
 
 BATCH_BYTES = 512 * 1024

@@ -10,10 +10,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from state.flush import Flush, Message
 from state.layout import INPUT_TOPICS
-from streams.commit import Committer, Outputs
+from streams.commit import FLUSH_SECONDS, Committer, Outputs, flush_seconds
 from streams.lease import Lease
 from streams.observer import Observer
 from streams.settings import Settings
+from streams.store import TRANSACTION_TIMEOUT_MS
 from tests.streams.counting import CountingFold
 from tests.streams.recount import read_all
 from tests.streams.test_merge import At
@@ -134,3 +135,14 @@ async def test_an_alert_is_flushed_at_once_and_the_rest_at_the_interval(provisio
         urgent = await flush_of(8, 3, lease)  # the tenth event alerts
         task.cancel()
     assert urgent < waited
+
+
+def test_a_large_flush_has_more_time_and_every_flush_less_than_its_transaction() -> None:
+    """Each 5 000 records are a second more, up to a limit below which the broker aborts nothing."""
+    base = {"sequence": 1, "journal": Message(None, b"journal"), "offsets": {}}
+    rows, few = [Message(b"a", b"row")] * 50_000, [Message(b"a", b"row")] * 50
+    small, large = Flush(**base, changelog=few), Flush(**base, changelog=rows, scores=rows)
+    huge = Flush(**base, changelog=rows * 100)
+    assert flush_seconds(small) < FLUSH_SECONDS + 1
+    assert flush_seconds(large) == FLUSH_SECONDS + 20
+    assert flush_seconds(large) < flush_seconds(huge) < TRANSACTION_TIMEOUT_MS / 1000
