@@ -44,7 +44,8 @@ def test_alerts_fit_their_contract() -> None:
         assert [name for name, _ in message.headers] == list(HEADERS)
         assert dict(message.headers)["ce_id"].decode() == f"{alert.alert_id}-{alert.sequence}"
     assert states == {"firing", "acknowledged", "snoozed", "resolved"}
-    assert sorted(set(Alert.__struct_fields__) - seen - {"repeated"}) == []
+    # These three need a model of their own: tests/state/test_conduct.py and test_next_steps.py have them.
+    assert sorted(set(Alert.__struct_fields__) - seen - {"repeated", "overdue", "capped"}) == []
 
 
 def test_the_contract_refuses_what_is_no_alert() -> None:
