@@ -15,6 +15,7 @@ from scoring.plan import Plan
 from scoring.trajectory import SLOPE_DAYS, slope_per_day
 from state.ahead import fetch_columns, fetch_tiles
 from state.busyness import WRITTEN_DAYS
+from state.closes import clipped, close_units
 from state.judge import judge, micro, next_timer
 from state.layout import (
     ACCELERATION,
@@ -60,11 +61,10 @@ def keep_close(plan: Plan, rows: Rows, work: Work, row: int) -> None:
     else:
         total = np.int64(0)
         for k in range(width):
-            units = np.int64(math.floor(work.contributions[k] * CLOSE_UNIT + 0.5))
-            units = min(max(units, -32767), 32767)
-            rows.closes[row, day % CLOSE_DAYS * width + k] = np.int16(units)
+            units = clipped(close_units(work.contributions[k]))
+            rows.closes[row, day % CLOSE_DAYS * width + k] = units
             total += units
-        rows.totals[row, day % TILE_DAYS] = np.int16(min(max(total, -32767), 32767))
+        rows.totals[row, day % TILE_DAYS] = clipped(total)
     fit_trajectory(rows, row)
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scoring import plan as p
 from scoring.jit import entry, entry_without_gil, part
 from scoring.plan import Plan
+from state.closes import clipped
 from state.items import find_or_add, is_open
 from state.layout import (
     AS_OF,
@@ -265,7 +266,7 @@ def take_closes(rows: Rows, row: int, width: int, first: int, today: int, buffer
             number, place = take(buffer, place)
             rows.closes[row, start + k] = np.int16(number)
             total += number
-        rows.totals[row, day % TILE_DAYS] = np.int16(min(max(total, -32767), 32767))
+        rows.totals[row, day % TILE_DAYS] = clipped(total)
     return place
 
 

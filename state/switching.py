@@ -21,6 +21,7 @@ from scoring.jit import entry, part
 from scoring.plan import Plan
 from state.advance import fit_trajectory, wait_for_next
 from state.announce import announce
+from state.closes import clipped, close_units
 from state.conduct import forget_episode
 from state.judge import MUTED, enter_band, note_rest, publish, rule_truth, time_overrides
 from state.layout import (
@@ -29,7 +30,6 @@ from state.layout import (
     CANDIDATE,
     CANDIDATE_SINCE,
     CLOSE_DAYS,
-    CLOSE_UNIT,
     CLOSED,
     DAY,
     NEVER,
@@ -48,18 +48,6 @@ from state.work import COUNT_MOVES, PICTURE_HEALTH, RESOLUTION_MODEL, Work
 
 UNKNOWN = -1
 """Whether a condition held: nobody can tell, or there was no such rule."""
-
-
-@part
-def close_units(points: float) -> int:
-    """Return a contribution as day closes keep it."""
-    return math.floor(points * CLOSE_UNIT + 0.5)
-
-
-@part
-def clipped(units: int) -> int:
-    """Return a number as day closes keep it, within 16 bits."""
-    return np.int16(min(max(units, -32767), 32767))  # type: ignore[return-value]  # an int in compiled code
 
 
 @entry
