@@ -6,6 +6,7 @@ Stack ─> topics ─> warm ─> workers ─> feed (paced) ─> lag 0 and silenc
 import asyncio
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -260,6 +261,7 @@ class _Demonstration:
         return [
             f"Metrics  {', '.join(f'http://127.0.0.1:{port}/metrics' for port in self._ports)}",
             "Try, in another terminal while this one stays open:",
+            *([] if shutil.which("bellwether") else [f"    export PATH={Path(sys.executable).parent}:$PATH"]),
             f"    export BELLWETHER_KAFKA={self._settings.kafka} BELLWETHER_REDIS_URL={self._settings.redis_url}",
             "    bellwether alerts tail",
             f"    bellwether explain {account_id}",
