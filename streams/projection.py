@@ -4,8 +4,9 @@ RedisDownError
     Redis does not answer, or refuses to write; the message says why. Nothing is lost: call again later.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Final, NamedTuple, Self
 
@@ -51,10 +52,16 @@ class Entry(NamedTuple):
     commands: Sequence[Command]
 
 
-@contextmanager
-def _telling_outages() -> Iterator[None]:
+@asynccontextmanager
+async def _telling_outages() -> AsyncIterator[None]:
+    """Bound a call in time.
+
+    redis-py's own `socket_timeout` waits by `asyncio.wait_for`, which in Python 3.11 swallows a cancellation that comes as
+    a write ends: the projector then never stopped, nor did the worker it ran in.
+    """
     try:
-        yield
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            yield
     except (RedisError, OSError) as error:  # TimeoutError is an OSError
         raise RedisDownError(str(error) or type(error).__name__) from error
 
@@ -71,7 +78,7 @@ class Projection:
     def __init__(self, settings: Settings) -> None:
         self._client = redis_client(
             settings,
-            socket_timeout=TIMEOUT_SECONDS,
+            socket_timeout=None,
             socket_connect_timeout=TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 1),  # once, for a connection that died unnoticed; an outage is the caller's
         )
@@ -91,7 +98,7 @@ class Projection:
         for topic, partition in places:
             pipeline.hget(key_of(partition, "applied"), topic)
             pipeline.hget(key_of(partition, "written"), topic)
-        with _telling_outages():
+        async with _telling_outages():
             (seconds, microseconds), *found = await pipeline.execute()
         now_ms = seconds * 1000 + microseconds // 1000
         pairs = zip(places, found[::2], found[1::2], strict=True)
@@ -122,7 +129,7 @@ class Projection:
         """
         packed = msgspec.msgpack.encode([(entry.offset, _as_text(entry.commands)) for entry in entries])
         notice = notice_of(topic, partition, [entry.account for entry in entries])
-        with _telling_outages():
+        async with _telling_outages():
             offset, count = await self._script(
                 keys=[key_of(partition, "applied"), key_of(partition, "written")],
                 args=[topic, first, to, packed, NOTICE, notice],
@@ -132,17 +139,16 @@ class Projection:
     async def clear(self, topic: str, partition: int) -> None:
         """Remove everything that came from a topic's partition; finishes what an earlier call began."""
         applied, written = key_of(partition, "applied"), key_of(partition, "written")
-        with _telling_outages():
+        async with _telling_outages():
             await self._client.hset(applied, topic, str(CLEARING))
-            for pattern in patterns_of(topic, partition):
-                keys = []
-                async for key in self._client.scan_iter(match=pattern, count=KEYS_AT_ONCE):
-                    keys.append(key)
-                    if len(keys) == KEYS_AT_ONCE:
+        for pattern in patterns_of(topic, partition):
+            cursor = None
+            while cursor != 0:
+                async with _telling_outages():
+                    cursor, keys = await self._client.scan(cursor or 0, match=pattern, count=KEYS_AT_ONCE)
+                    if keys:
                         await self._client.unlink(*keys)
-                        keys = []
-                if keys:
-                    await self._client.unlink(*keys)
+        async with _telling_outages():
             await self._client.hdel(written, topic)
             await self._client.hdel(applied, topic)
 

@@ -1,9 +1,13 @@
 """What tests share: one real Kafka and Redis per test session, and names that keep tests apart on them."""
 
+import asyncio
+import gc
+import io
 import itertools
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from typing import Any
 
 import pytest
 import redis
@@ -23,6 +27,26 @@ def pytest_configure() -> None:
     # The first example of a test may compile a kernel, and the machine may be busy: time is no verdict.
     hypothesis_settings.register_profile("ours", deadline=None)
     hypothesis_settings.load_profile("ours")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say of a test that ran out of time what each of its tasks was waiting for: the stack of the loop tells nothing."""
+    report = yield
+    if call.excinfo is not None and "Timeout" in str(call.excinfo.value):
+        report.sections.append((f"Tasks of {item.name}", _waiting_tasks()))
+    return report
+
+
+def _waiting_tasks() -> str:
+    told = io.StringIO()
+    tasks: list[asyncio.Task[Any]] = [held for held in gc.get_objects() if isinstance(held, asyncio.Task)]
+    for task in tasks:
+        if not task.done():
+            task.print_stack(file=told)
+    return told.getvalue()
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import redis.asyncio
 
 from deploy.local import Stack
 from streams.observer import Observer
+from streams.projection import Projection
 from streams.settings import Settings
 from tests.streams.projecting import History, content, expected, has_begun, projecting, reaches
 
@@ -76,6 +77,19 @@ async def test_redis_equals_the_fold_of_the_topics(provisioned: Settings) -> Non
                 await asyncio.sleep(0.05)
     assert not seen.rewound
     assert sum(len(entries) for key, entries in wanted.items() if key.endswith(":alerts")) > 100
+
+
+async def test_a_call_that_is_cancelled_ends(settings: Settings) -> None:
+    """At whatever moment a call of Redis is cancelled, the cancellation arrives; else a worker could not be stopped."""
+    async with Projection(settings) as projection:
+        for turns in range(100):
+            call = asyncio.create_task(projection.applied([("scores", 0)]))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            is_pending = call.cancel()
+            await asyncio.wait([call], timeout=10)
+            assert call.done()
+            assert call.cancelled() == is_pending, turns
 
 
 async def test_kill_minus_nine_changes_nothing(provisioned: Settings, tmp_path: Path) -> None:
