@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint type bench profile histories leadtime sim bounds faults audit lock clean
+.PHONY: help setup demo test check lint type bench bench-peers profile histories leadtime sim bounds faults audit lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,16 @@ type: setup ## mypy, strict
 bench: setup ## measure throughput on this machine
 	$(BIN)/bellwether bench
 
+PEERS := .venv/peers
+bench-peers: setup $(PEERS)/.installed ## the same beside Quix Streams, Bytewax and stock Faust, ROUNDS times (1); RESULTS=file keeps the figures
+	$(BIN)/python -m tests.bench.side_by_side --python $(PEERS)/bin/python --rounds $(or $(ROUNDS),1) $(if $(RESULTS),--results $(RESULTS))
+
+$(PEERS)/.installed: tests/bench/peers/requirements.txt | setup
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || { echo "bench-peers: expected Python 3.11 or 3.12 in .venv, as Bytewax has nothing for later ones - remove .venv, run make with PYTHON=python3.11"; exit 1; }
+	$(BIN)/python -m venv --clear $(PEERS)
+	$(PEERS)/bin/pip install --quiet --require-hashes -r $<
+	@touch $@
+
 profile: setup ## where the time of applying goes, function by function
 	$(BIN)/python -m streams.bench.profile
 
@@ -63,6 +73,8 @@ COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-
 lock: ## write requirements.lock, and the image's part of it, anew from pyproject.toml (needs uv)
 	$(COMPILE) --extra dev --extra fit --extra parquet --output-file requirements.lock pyproject.toml
 	$(COMPILE) --constraint requirements.lock --output-file deploy/requirements.lock pyproject.toml
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" \
+	  --output-file tests/bench/peers/requirements.txt tests/bench/peers/requirements.in
 
 clean: ## remove .venv and caches
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info

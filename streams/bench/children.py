@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import orjson
@@ -38,12 +39,24 @@ async def measure_stages(settings: Settings, workload: Workload) -> dict[str, fl
 async def _measure(program: str, settings: Settings, environ: dict[str, str]) -> dict[str, float]:
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-m", f"streams.bench.{program}"]
+    return await figures_of(program, command, {**settings.environ(), **environ, "PYTHONPATH": path})
+
+
+async def figures_of(program: str, command: Sequence[str], environ: Mapping[str, str]) -> dict[str, float]:
+    """Run a program, in this environment and `environ`, and return the JSON object that it prints last.
+
+    Raises
+    ------
+    Refusal
+        It failed, printed none, or took too long.
+    """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", f"streams.bench.{program}"),
+        *command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **settings.environ(), **environ, "PYTHONPATH": path},
+        env={**os.environ, **environ},
     )
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):

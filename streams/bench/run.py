@@ -55,7 +55,7 @@ def bench(plan: Plan, settings: Settings, tell: Callable[[str], None]) -> dict[s
     Refusal
         Something did not start, or a worker ended.
     """
-    with _stack(settings, tell) as (own, folder):
+    with own_stack(settings, tell) as (own, folder):
         return asyncio.run(_measure(plan, own, folder, tell))
 
 
@@ -67,13 +67,13 @@ def bench_restore(accounts: int, settings: Settings, tell: Callable[[str], None]
     Refusal
         Something did not start, or a worker ended.
     """
-    with _stack(settings, tell) as (own, _):
+    with own_stack(settings, tell) as (own, _):
         return asyncio.run(measure_crowd(own, accounts, tell))
 
 
 @contextlib.contextmanager
-def _stack(settings: Settings, tell: Callable[[str], None]) -> Iterator[tuple[Settings, Path]]:
-    """Yield settings of a stack that is gone afterwards, and a folder."""
+def own_stack(settings: Settings, tell: Callable[[str], None]) -> Iterator[tuple[Settings, Path]]:
+    """Yield settings of a stack that is gone afterwards, its kernel warm, and a folder."""
     tell("warming the kernel (a minute when its sources changed)")
     warm = [sys.executable, "-m", "streams.cli", "warm"]
     warmed = subprocess.run(warm, env={**os.environ, **settings.environ()}, capture_output=True, text=True, check=False)
