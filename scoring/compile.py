@@ -25,6 +25,7 @@ from scoring.model import (
 from scoring.trajectory import FAST_DECAY_DAYS, MIDDLE_DECAY_DAYS, SLOW_DECAY_DAYS
 from scoring.values import seat_signal
 from scoring.variables import CHANGE_DAYS, FIXED, Layout
+from scoring.weighing import groups_of, limits_of, scales_of, weights_of
 
 TILE_DAYS = 91
 HABIT_DAYS = 28
@@ -117,15 +118,17 @@ def compile_model(model: Model) -> Compiled:
         route_role=np.array([role for route in routes for _, role in route], np.int64),
         values=_value_table(model, values),
         inputs=inputs,
-        weights=np.array([entry.weight for entry in model.inputs], np.float64),
+        weights=weights_of(model),
+        scales=scales_of(model),
+        groups=groups_of(model),
         references=np.array([entry.reference for entry in model.inputs], np.float64),
         curve_x=curve_x,
         curve_y=curve_y,
         overrides=np.array(overrides, np.int64).reshape(-1, 2),
         limits=np.array([(_or_nan(o.floor), _or_nan(o.cap)) for o in model.overrides], np.float64).reshape(-1, 2),
-        enter_below=np.array([band.enter_below for band in model.bands], np.float64),
-        leave_above=np.array([band.leave_above for band in model.bands], np.float64),
-        dwell_ms=np.array([band.dwell_ms for band in model.bands], np.int64),
+        enter_below=limits_of(model, lambda band: band.enter_below),
+        leave_above=limits_of(model, lambda band: band.leave_above),
+        dwell_ms=limits_of(model, lambda band: band.dwell_ms).astype(np.int64),
         band_rule=band_rule,
         rules=rule_table,
         steps=lowered.steps,
@@ -147,9 +150,7 @@ def _constants(model: Model) -> np.ndarray:
     value = model.value
     return np.array(
         [
-            model.baseline,
             model.minimum_coverage,
-            sum(entry.weight for entry in model.inputs),
             model.horizon_ms,
             value.margin,
             value.expected_uplift,
@@ -158,6 +159,7 @@ def _constants(model: Model) -> np.ndarray:
             value.expanding_from,
             model.account_cap.count if model.account_cap else 0,
             model.account_cap.days if model.account_cap else 0,
+            len(model.groups),
         ],
         np.float64,
     )
@@ -196,7 +198,7 @@ def _signal_number(model: Model, name: str) -> int:
 
 
 def _value_table(model: Model, values: Sequence[Value]) -> np.ndarray:
-    table = np.zeros((len(values), 6), np.int64)
+    table = np.zeros((len(values), p.VALUE_FIELDS), np.int64)
     relative = relative_signals(model, values)
     for k, value in enumerate(values):
         table[k, p.VALUE_KIND] = p.VALUE_KINDS.index(value.kind)
@@ -208,7 +210,8 @@ def _value_table(model: Model, values: Sequence[Value]) -> np.ndarray:
         table[k, p.VALUE_SIGNAL] = _signal_number(model, value.signal)
         table[k, p.VALUE_OTHER] = _signal_number(model, value.other)
         for column, days in ((p.VALUE_WINDOW, value.window_days), (p.VALUE_LONG_WINDOW, value.long_window_days)):
-            table[k, column] = WINDOWS_DAYS.index(days) if days else 0
+            table[k, column] = p.A_DAY if days == 1 else WINDOWS_DAYS.index(days) if days else 0
+        table[k, p.VALUE_BUDGET] = round(value.budget * 1e6)
     return table
 
 

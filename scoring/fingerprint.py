@@ -53,6 +53,8 @@ def model_fingerprint(model: Model) -> str:
             **({"flapping": asdict(model.flapping)} if model.flapping else {}),
             **({"roles": model.roles} if model.roles else {}),
             **({"account_cap": asdict(model.account_cap)} if model.account_cap else {}),
+            **({"groups": [[item.name, item.group] for item in model.inputs]} if model.groups else {}),
+            **({"segments": [asdict(segment) for segment in model.segments]} if model.segments else {}),
         },
     )
 
@@ -65,6 +67,7 @@ def _variable(name: str, model: Model, signals: dict[str, str]) -> str:
 def _value(value: Value, signals: dict[str, str]) -> list[object]:
     names = [signals.get(name, "") for name in (value.signal, value.other)]
     found: list[object] = [str(value.kind), *names, value.window_days, value.long_window_days, value.attribute]
+    found += [value.budget] if value.budget else []
     return [*found, COHORT] if value.is_relative else found
 
 

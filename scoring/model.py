@@ -15,6 +15,7 @@ from enum import StrEnum
 from scoring.conduct import PLAIN, AccountCap, Conduct, Flapping, Playbook
 from scoring.economics import Economics
 from scoring.expressions import Expression
+from scoring.segments import Group, Segment
 
 DAY_MS = 86_400_000
 """Milliseconds in a UTC day."""
@@ -66,6 +67,7 @@ class ValueKind(StrEnum):
     LAST = "last"
     SHARE = "share"
     TOTAL = "total"
+    BURN = "burn"
     ATTRIBUTE = "attribute"
 
 
@@ -157,7 +159,8 @@ class Value:
     """A number read off the account: `kind` over `signal` (and `other`), or an `attribute`.
 
     Unused parts are "" or 0. Windows are whole days of `WINDOWS_DAYS`. `is_relative` counts days by how busy they were
-    for the account's cohort (`scoring.cohorts`), so that a day off for everybody is no silence of anybody.
+    for the account's cohort (`scoring.cohorts`), so that a day off for everybody is no silence of anybody. `budget` is that
+    of `burn`, the share of events that may be bad, > 0.
     """
 
     kind: ValueKind
@@ -167,13 +170,14 @@ class Value:
     long_window_days: int = 0
     attribute: str = ""
     is_relative: bool = False
+    budget: float = 0.0
 
     @property
     def text(self) -> str:
         """The form written in a model file, one spelling per meaning."""
         if self.kind is ValueKind.ATTRIBUTE:
             return self.attribute
-        parts = [self.signal, self.other]
+        parts = [self.signal, self.other, f"{self.budget:g}" if self.budget else ""]
         parts += [f"{days}d" if days else "" for days in (self.window_days, self.long_window_days)]
         parts += [COHORT] if self.is_relative else []
         return f"{self.kind}({', '.join(part for part in parts if part)})"
@@ -190,13 +194,15 @@ class Input:
     categories
         Pairs (category, sub-score) for a categorical attribute, in the order of `scoring.variables.CATEGORIES`.
     weight
-        > 0; only its share of the total matters.
+        > 0; only its share of the total matters. Where its group weighs, this is its share of the group's weight.
     reference
         0..100, the sub-score of a healthy account: contributions are measured from it.
     valid_for_ms
         For facts entered by hand: full weight this long, then fading in a line to none after twice as long.
     code
         Reason code, UPPER_SNAKE.
+    group
+        Name of the group it is told of with, "" = none.
     """
 
     name: str
@@ -210,6 +216,7 @@ class Input:
     title: str
     unit: str
     code: str
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +332,10 @@ class Model:
         Pairs (role, who has it), by role: whom playbooks mean by it.
     account_cap
         How many alerts of an account may begin within some days; None = any number.
+    groups
+        Which inputs are told of together, by name.
+    segments
+        Whose weights or bands are others, by name; `inputs`, `bands` and `baseline` are those of all other accounts.
     source
         The file's content as JSON, of which `scoring.parse.parse` makes this model again.
     """
@@ -354,6 +365,8 @@ class Model:
     flapping: Flapping | None = None
     roles: tuple[tuple[str, str], ...] = ()
     account_cap: AccountCap | None = None
+    groups: tuple[Group, ...] = ()
+    segments: tuple[Segment, ...] = ()
     source: str = field(default="", compare=False, repr=False)
 
     @property

@@ -24,6 +24,7 @@ from scoring.reading_rules import (
     read_roles,
     read_rules,
 )
+from scoring.reading_segments import read_groups, read_segments, weighed
 from scoring.values import ACCEPTED, seat_signal
 from scoring.variables import Variables, nearest
 
@@ -61,6 +62,9 @@ def parse(content: Mapping[str, object], source: str = "model") -> Model:
     inputs = read_inputs(root, signals)
     plays = playbook_tables(root)
     bands = read_bands(root, tuple(plays))
+    groups = read_groups(root, inputs)
+    segments = read_segments(root, inputs, groups, bands)
+    inputs = weighed(inputs, groups)
     names = [band.name for band in bands]
     variables = Variables({name: item.value for name, item in inputs.items()}, names, signals)
     overrides = read_overrides(root, variables)
@@ -93,6 +97,8 @@ def parse(content: Mapping[str, object], source: str = "model") -> Model:
         flapping=flapping,
         roles=roles,
         account_cap=account_cap,
+        groups=tuple(groups.values()),
+        segments=segments,
     )
     fingerprint = model_fingerprint(model)
     return replace(model, fingerprint=fingerprint, warnings=doubts_of(model), source=json.dumps(content))

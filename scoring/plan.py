@@ -64,6 +64,11 @@ VALUE_WINDOW: Final = 3
 VALUE_LONG_WINDOW: Final = 4
 VALUE_COHORT: Final = 5
 """Number of the value's signal among those with cohort days, or -1: calendar days."""
+VALUE_BUDGET: Final = 6
+"""Of `burn`: the share of events that may be bad, in millionths."""
+VALUE_FIELDS: Final = 7
+A_DAY: Final = -1
+"""Stands in VALUE_WINDOW for the last 24 hours, which only `burn` knows."""
 
 VALUE_KINDS: Final = tuple(ValueKind)
 VALUE_LEVEL: Final = VALUE_KINDS.index(ValueKind.LEVEL)
@@ -79,6 +84,7 @@ VALUE_DAYS_SINCE: Final = VALUE_KINDS.index(ValueKind.DAYS_SINCE)
 VALUE_LAST: Final = VALUE_KINDS.index(ValueKind.LAST)
 VALUE_SHARE: Final = VALUE_KINDS.index(ValueKind.SHARE)
 VALUE_TOTAL: Final = VALUE_KINDS.index(ValueKind.TOTAL)
+VALUE_BURN: Final = VALUE_KINDS.index(ValueKind.BURN)
 VALUE_ATTRIBUTE: Final = VALUE_KINDS.index(ValueKind.ATTRIBUTE)
 
 ATTRIBUTES: Final = (
@@ -91,6 +97,7 @@ ATTRIBUTES: Final = (
     "strategic_fit",
     "seat_use",
     "seats",
+    "days_since_confirmed",
 )
 ATTRIBUTE_CHAMPION: Final = 0
 ATTRIBUTE_EXECUTIVE: Final = 1
@@ -102,6 +109,8 @@ ATTRIBUTE_STRATEGIC_FIT: Final = 6
 ATTRIBUTE_SEAT_USE: Final = 7
 """Counts the distinct users of the value's signal over 30 days against the seats."""
 ATTRIBUTE_SEATS: Final = 8
+
+ATTRIBUTE_CONFIRMED: Final = 9
 
 # Columns of `inputs`.
 INPUT_CURVE: Final = 0
@@ -181,18 +190,22 @@ TERM_SEAT_USE: Final = TERMS.index(TermKind.SEAT_USE)
 TERM_STRATEGIC_FIT: Final = TERMS.index(TermKind.STRATEGIC_FIT)
 
 # Places of `constants`.
-BASELINE: Final = 0
-MINIMUM_COVERAGE: Final = 1
-TOTAL_WEIGHT: Final = 2
-HORIZON_MS: Final = 3
-MARGIN: Final = 4
-EXPECTED_UPLIFT: Final = 5
-ENGAGEMENT_COST: Final = 6
-RISKY_FROM: Final = 7
-EXPANDING_FROM: Final = 8
-ACCOUNT_CAP: Final = 9
+MINIMUM_COVERAGE: Final = 0
+HORIZON_MS: Final = 1
+MARGIN: Final = 2
+EXPECTED_UPLIFT: Final = 3
+ENGAGEMENT_COST: Final = 4
+RISKY_FROM: Final = 5
+EXPANDING_FROM: Final = 6
+ACCOUNT_CAP: Final = 7
 """0 = alerts of an account are not counted."""
-ACCOUNT_CAP_DAYS: Final = 10
+ACCOUNT_CAP_DAYS: Final = 8
+GROUPS: Final = 9
+"""How many groups of inputs are told of."""
+
+# Columns of `scales`.
+BASELINE: Final = 0
+TOTAL_WEIGHT: Final = 1
 
 
 class Plan(NamedTuple):
@@ -201,9 +214,9 @@ class Plan(NamedTuple):
     Axes: ``signals[signal, SIGNAL_*]``, ``dispersion[signal]``, ``unit[signal]`` (stored whole units per unit),
     ``route_start[code]`` … ``route_start[code + 1]`` into ``route_signal`` and ``route_role`` (what an event does),
     ``values[value, VALUE_*]`` (the inputs' values first, in their order), ``inputs[input, INPUT_*]``,
-    ``weights[input]``, ``references[input]`` (points), ``curve_x``/``curve_y`` (knots of all curves),
+    ``weights[segment, input]`` and ``scales[segment, BASELINE|TOTAL_WEIGHT]`` (0 = accounts in no segment), ``groups[input]`` (-1 = none), ``references[input]`` (points), ``curve_x``/``curve_y`` (knots of all curves),
     ``overrides[override, OVERRIDE_*]``, ``limits[override, floor|cap]`` (points, NaN = none),
-    ``enter_below``/``leave_above``/``dwell_ms[band]`` (worst first, without the best), ``band_rule[band]`` (the rule
+    ``enter_below``/``leave_above``/``dwell_ms[segment, band]`` (worst first, without the best), ``band_rule[band]`` (the rule
     that a band raises, or -1), ``rules[rule, RULE_*]`` (the bands' first), ``steps[step]`` (see `scoring.lowering`),
     ``variables[variable, kind|target]``, ``literals`` (what the programs' slots hold after the variables), ``intercepts[risk|expansion]``, ``terms[term, kind|target]``,
     ``coefficients[term]``, ``term_start``, ``decay_power[decay, age]``, ``decay_total[decay, age]`` (sum of the powers
@@ -219,6 +232,8 @@ class Plan(NamedTuple):
     values: NDArray[np.int64]
     inputs: NDArray[np.int64]
     weights: NDArray[np.float64]
+    scales: NDArray[np.float64]
+    groups: NDArray[np.int64]
     references: NDArray[np.float64]
     curve_x: NDArray[np.float64]
     curve_y: NDArray[np.float64]

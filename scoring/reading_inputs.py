@@ -123,6 +123,7 @@ def _input(name: str, table: Table, signals: dict[str, Signal]) -> Input:
             UNITS.get(value.kind, unit if value.kind in (ValueKind.SUM, ValueKind.LAST, ValueKind.TOTAL) else ""),
         ),
         code=table.text("code", name.upper(), pattern=CODE),
+        group=table.text("group", ""),
     )
     if "weight" in table and item.weight == 0:
         table.note("weight")("more than 0", "0", "remove the input instead")

@@ -135,6 +135,8 @@ def _saying(entry: Input) -> tuple[int, str]:
             return SAY_EVENTS, " expected events did not come"
         case ValueKind.AGE:
             return SAY_OLDEST, " days"
+        case ValueKind.BURN:
+            return SAY_NUMBER, f" times its budget in {value.window_days} and in {value.long_window_days} days"
     if value.kind is ValueKind.SHARE or value.attribute == "seat_use":
         return SAY_PERCENT, " %"
     unit = f" {entry.unit}" if entry.unit and entry.unit not in entry.title else ""

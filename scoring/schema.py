@@ -10,6 +10,7 @@ from scoring.caps import MOST, SLOTS
 from scoring.model import ALERT_SEVERITIES, ITEM_SEVERITIES, TOPICS, Direction
 from scoring.plan import SUPPRESSIONS
 from scoring.reading import CODE, DASHED, IDENTIFIER
+from scoring.segments import ATTRIBUTES as SEGMENTING
 from scoring.values import ATTRIBUTES, MEASURE_FIELDS
 
 Schema = dict[str, object]
@@ -43,6 +44,8 @@ def json_schema() -> Schema:
         "flapping": _flapping(),
         "roles": {"type": "object", "additionalProperties": _TEXT, "description": "role → who has it"},
         "account_cap": _account_cap(),
+        "groups": _named(IDENTIFIER.pattern, _group()),
+        "segments": _named(DASHED.pattern, _segment()),
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -82,6 +85,7 @@ def _input() -> Schema:
         "rate(s, 30d)",
         "sum(s, 14d)",
         "age(s)",
+        "burn(a, b, 0.02, 1d, 7d)",
         *ATTRIBUTES,
     ]
     keys: Keys = {
@@ -95,8 +99,33 @@ def _input() -> Schema:
         "title": _TEXT,
         "unit": _TEXT,
         "code": _pattern(CODE.pattern, "reason code"),
+        "group": _said("name of the group it belongs to"),
     }
     return _table(keys, required=("value", "weight"))
+
+
+def _group() -> Schema:
+    weight: Schema = {"type": "number", "exclusiveMinimum": 0, "maximum": 1000}
+    return _table({"weight": {**weight, "description": "shared out among its inputs"}, "title": _TEXT})
+
+
+def _segment() -> Schema:
+    limits: Keys = {
+        "enter_below": _number(0, 100, "health below this enters the band"),
+        "leave_above": _number(0, 100, "health above this leaves it; more than enter_below"),
+        "dwell": _DURATION,
+    }
+    weights = {"type": "object", "additionalProperties": _number(0, 1000, "weight in this segment; 0 = does not count")}
+    keys: Keys = {
+        "where": {
+            **_table(dict.fromkeys(SEGMENTING, _TEXTS)),
+            "description": "who; the segment of that name if absent",
+        },
+        "weights": {**weights, "description": "input → weight"},
+        "groups": {**weights, "description": "group → weight"},
+        "bands": _named(IDENTIFIER.pattern, _table(limits)),
+    }
+    return {**_table(keys), "description": "accounts with weights or bands of their own"}
 
 
 def _override() -> Schema:

@@ -17,6 +17,8 @@ young accounts removed):
 ``days_since(s)``      days since the last event
 ``last(s)``            the last value seen
 ``total(s)``           everything since the account was first seen, however long ago
+``burn(a, b, x, v, w)`` min(share(a, b, v), share(a, b, w)) / x, v < w: by how much both outspend the budget x, the share of b
+                       that may be a. A window v of 1d is today and what 24 hours leave of yesterday
 =====================  ===============================================================================================
 
 `level`, `rate`, `ratio`, `momentum`, `surprise` and `silence` take a last argument `cohort`, as in ``momentum(s, cohort)``:
@@ -30,7 +32,7 @@ account's first 7 days `momentum` and `surprise` are 0: there is no habit yet to
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from scoring.expressions import Note
@@ -75,6 +77,7 @@ ACCEPTED: dict[ValueKind, frozenset[MeasureKind]] = {
     ValueKind.DAYS_SINCE: _SUMMABLE | {MeasureKind.DAYS_SINCE, MeasureKind.LAST},
     ValueKind.LAST: frozenset((MeasureKind.LAST,)),
     ValueKind.TOTAL: _FLOWS,
+    ValueKind.BURN: frozenset((MeasureKind.COUNT, MeasureKind.SUM)),
 }
 """Measures each kind of value can be read off."""
 
@@ -97,6 +100,7 @@ HEALTHY: dict[ValueKind, float] = {
     ValueKind.SILENCE: 1.0,
     ValueKind.AGE: 0.0,
     ValueKind.OPEN: 0.0,
+    ValueKind.BURN: 0.0,
 }
 """The value of a healthy account, where the kind alone tells it."""
 
@@ -108,8 +112,12 @@ UNITS: dict[ValueKind, str] = {
     ValueKind.AGE: "days",
     ValueKind.OPEN: "open",
     ValueKind.DAYS_SINCE: "days",
+    ValueKind.BURN: "times its budget",
 }
 """Unit of each kind of value where it is not the signal's own; ratios, shares and momentum have none."""
+
+SMALLEST_BUDGET = 1e-6
+"""Budgets are kept in millionths."""
 
 _CALL = re.compile(r"([a-z_]+)\(([^()]*)\)")
 _WINDOW = re.compile(r"(\d+)(?:\.0)?d?")
@@ -119,8 +127,15 @@ _SHAPES: dict[ValueKind, tuple[int, int, int]] = {
     ValueKind.SUM: (1, 1, 1),
     ValueKind.RATIO: (1, 2, 2),
     ValueKind.SHARE: (2, 0, 1),
+    ValueKind.BURN: (2, 3, 3),  # the budget, and two windows
 }
-_EXAMPLES = {ValueKind.RATE: "rate(s, 14d)", ValueKind.SUM: "sum(s, 14d)", ValueKind.RATIO: "ratio(s, 7d, 30d)"}
+_EXAMPLES = {
+    ValueKind.SHARE: "share(a, b, 30d)",
+    ValueKind.BURN: "burn(failures, attempts, 0.02, 1d, 7d)",
+    ValueKind.RATE: "rate(s, 14d)",
+    ValueKind.SUM: "sum(s, 14d)",
+    ValueKind.RATIO: "ratio(s, 7d, 30d)",
+}
 
 
 def parse_measure(text: str) -> Measure | None:
@@ -160,10 +175,12 @@ def parse_value(text: str, signals: Mapping[str, Signal], note: Note) -> Value |
         arguments.pop()
     count, fewest, most = _SHAPES.get(kind, (1, 0, 0))
     if not count + fewest <= len(arguments) <= count + most:
-        example = "share(a, b, 30d)" if kind is ValueKind.SHARE else _EXAMPLES.get(kind, f"{kind}(s)")
+        example = _EXAMPLES.get(kind, f"{kind}(s)")
         note(f"'{example}'", f"'{text}'", "give the arguments in that form")
         return None
     known = [_is_accepted(kind, name, signals, note) for name in arguments[:count]]
+    if kind is ValueKind.BURN:
+        return _burn(arguments, text, note) if all(known) else None
     windows = [_window(part, note) for part in arguments[count:]]
     if not all(known) or None in windows:
         return None
@@ -182,11 +199,35 @@ def _assemble(kind: ValueKind, names: list[str], windows: list[int], text: str, 
     return Value(kind, names[0], window_days=windows[0] if windows else 0)
 
 
-def _window(text: str, note: Note) -> int | None:
+def _burn(arguments: list[str], text: str, note: Note) -> Value | None:
+    """Return a burn rate: how many times its budget is spent, over a fast and a slow window at once.
+
+    References
+    ----------
+    Beyer et al., "The Site Reliability Workbook", chapter 5, "Multiwindow, Multi-Burn-Rate Alerts".
+    """
+    bad, total, budget, *spans = arguments
+    fast, slow = (_window(part, note, (1, *WINDOWS_DAYS)) for part in spans)
+    try:
+        share = float(budget)
+    except ValueError:
+        share = 0.0
+    if not SMALLEST_BUDGET <= share <= 1.0:
+        note(f"a budget from {SMALLEST_BUDGET:f} to 1", f"'{budget}'", "write 0.02 where 2 of 100 may be bad")
+        return None
+    if fast is None or slow is None:
+        return None
+    if fast >= slow:
+        note("the shorter window first", f"'{text}'", f"write {_EXAMPLES[ValueKind.BURN]}")
+        return None
+    return Value(ValueKind.BURN, bad, total, fast, slow, budget=round(share, 6))
+
+
+def _window(text: str, note: Note, known: Sequence[int] = WINDOWS_DAYS) -> int | None:
     match = _WINDOW.fullmatch(text)
-    if match and int(match[1]) in WINDOWS_DAYS:
+    if match and int(match[1]) in known:
         return int(match[1])
-    note(f"a window of {', '.join(f'{days}d' for days in WINDOWS_DAYS)}", f"'{text}'", "choose one of these")
+    note(f"a window of {', '.join(f'{days}d' for days in known)}", f"'{text}'", "choose one of these")
     return None
 
 

@@ -1,6 +1,7 @@
 """A model in plain words, for people who own account health: what counts, how much, when somebody is told."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from scoring.conduct import Conduct, Playbook
 from scoring.durations import format_duration
@@ -16,6 +17,7 @@ from scoring.model import (
     Value,
     ValueKind,
 )
+from scoring.segments import Segment
 
 _MEASURES = {
     MeasureKind.COUNT: "number of",
@@ -39,6 +41,7 @@ _VALUES = {
     ValueKind.LAST: "latest {signal}",
     ValueKind.SHARE: "{signal} as a share of {other} in {window} days",
     ValueKind.TOTAL: "{signal} since the account was first seen",
+    ValueKind.BURN: "how many times {budget:g} of {other} {signal} were, over {window} and over {long} days, the lesser of both",
 }
 
 
@@ -61,10 +64,10 @@ def _lines(model: Model) -> Iterator[str]:
     yield from (f"  {signal.title}: {_signal(signal)}" for signal in model.signals)
     yield ""
     yield "Health is the weighted mean of"
-    total = sum(item.weight for item in model.inputs)
-    for item in sorted(model.inputs, key=lambda item: (-item.weight, item.name)):
-        yield f"  {item.weight / total:4.0%}  {item.title} [{item.code}]: {value_words(item.value, model)}"
-        yield f"        {_curve(item)}"
+    yield from _inputs(model)
+    for segment in model.segments:
+        yield ""
+        yield from _segment(segment, model)
     if model.overrides:
         yield ""
     for override in model.overrides:
@@ -95,6 +98,33 @@ def _lines(model: Model) -> Iterator[str]:
     yield from (f"Warning: {sentence}" for sentence in model.warnings)
 
 
+def _inputs(model: Model) -> Iterator[str]:
+    total = sum(item.weight for item in model.inputs)
+    for name, title in (*((group.name, group.title) for group in model.groups), ("", "")):
+        gathered = [item for item in model.inputs if item.group == name]
+        if name:
+            yield f"  {sum(item.weight for item in gathered) / total:4.0%}  {title}, of which"
+        margin = "    " if name else ""
+        for item in sorted(gathered, key=lambda item: (-item.weight, item.name)):
+            yield f"  {margin}{item.weight / total:4.0%}  {item.title} [{item.code}]: {value_words(item.value, model)}"
+            yield f"  {margin}      {_curve(item)}"
+
+
+def _segment(segment: Segment, model: Model) -> Iterator[str]:
+    """Say what is different for a segment's accounts, and only that."""
+    who = " and ".join(f"{attribute} is {_or(values)}" for attribute, values in segment.where)
+    yield f"Accounts whose {who} (segment {segment.name}); a healthy one scores {segment.baseline:.1f}"
+    total, own = sum(segment.weights), sum(item.weight for item in model.inputs)
+    for item, weight in zip(model.inputs, segment.weights, strict=True):
+        if abs(weight / total - item.weight / own) > 1e-9:
+            counted = f"{weight / total:4.0%}" if weight else "none"
+            yield f"  {counted}  {item.title} [{item.code}] instead of {item.weight / own:.0%}"
+    for band, limits in zip(model.bands, segment.bands, strict=True):
+        here = replace(band, enter_below=limits.enter_below, leave_above=limits.leave_above, dwell_ms=limits.dwell_ms)
+        if here != band:
+            yield f"{_thresholds(here)} instead of {band.enter_below:g} and {band.leave_above:g}"
+
+
 def value_words(value: Value, model: Model) -> str:
     """Return what a value is, in words."""
     if value.kind is ValueKind.ATTRIBUTE:
@@ -106,6 +136,7 @@ def value_words(value: Value, model: Model) -> str:
         other=titles.get(value.other, ""),
         window=value.window_days,
         long=value.long_window_days,
+        budget=value.budget,
     )
     return said + aside
 
@@ -136,14 +167,15 @@ def _curve(item: Input) -> str:
     return f"{points} (healthy: {item.reference:.0f}){fading}"
 
 
-def _band(band: Band) -> str:
+def _thresholds(band: Band) -> str:
     after = f" after {format_duration(band.dwell_ms)}" if band.dwell_ms else ""
+    return f"  {band.name}: entered below {band.enter_below:g}, left above {band.leave_above:g}{after}"
+
+
+def _band(band: Band) -> str:
     told = f"{band.severity} alert" if band.alert else "no alert"
     playbook = f", playbook {band.playbook}" if band.playbook else ""
-    return (
-        f"  {band.name}: entered below {band.enter_below:g}, left above {band.leave_above:g}{after}; {told}{playbook}"
-        f"{_conduct(band.conduct)}"
-    )
+    return f"{_thresholds(band)}; {told}{playbook}{_conduct(band.conduct)}"
 
 
 def _rule(rule: Rule) -> str:

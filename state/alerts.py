@@ -43,7 +43,7 @@ from state.work import (
 
 ENOUGH_CONTACT: Final = "enough-contact"
 """Why outreach is suppressed where a playbook's cap on contacts is reached."""
-RESOLUTIONS: Final = ("CONDITION_ENDED", "ACCOUNT_CLOSED", "BY_COMMAND", "MODEL_CHANGED")
+RESOLUTIONS: Final = ("CONDITION_ENDED", "ACCOUNT_CLOSED", "BY_COMMAND", "MODEL_CHANGED", "SEGMENT_CHANGED")
 OCCURRED_AT: Final = slice(len('"occurred_at":"'), len('"occurred_at":"2026-01-01T00:00:00.000Z'))
 """Where the time stands in the members that `tell_moves` writes."""
 

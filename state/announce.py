@@ -14,6 +14,7 @@ from state.layout import (
     CLOSE_UNIT,
     DAY,
     HOT,
+    MODEL_SEGMENT,
     NO_CLOSE,
     POSITIONS,
     ROW_TOPICS,
@@ -43,6 +44,7 @@ from state.work import (
     MOVE_RESOLUTION,
     MOVE_ROW,
     MOVE_RULE,
+    MOVE_SEGMENT,
     MOVE_SEQUENCE,
     MOVE_STATE,
     MOVE_TO_BAND,
@@ -129,6 +131,7 @@ def announce(
     move[MOVE_SEQUENCE] = sequence
     move[MOVE_FROM_BAND] = from_band
     move[MOVE_TO_BAND] = rows.ints[row, BAND]
+    move[MOVE_SEGMENT] = rows.derived[row, MODEL_SEGMENT]
     move[MOVE_RESOLUTION] = resolution
     for topic in range(ROW_TOPICS):
         move[MOVE_POSITIONS + topic] = rows.ints[row, POSITIONS + topic]

@@ -24,9 +24,10 @@ from state.intake import Intake
 from state.layout import AS_OF, BAND, NO_VALUE, layout_of, placed
 from state.models import Generation, read_generation
 from state.outflow import Outflow
+from state.segments import Segments
 from state.store import AccountStore
 from state.switching import UNKNOWN, enter_model, leave_model
-from state.work import make_work
+from state.work import RESOLUTION_MODEL, make_work
 
 MOVE_LINES: Final = 4_096
 """Moves the kernel has room for before they are taken away; few show in no result."""
@@ -95,6 +96,7 @@ class Book:
         self.intake = Intake(self.number, self._place.partitions, compiled, self.store, self._place.skew_ms)
         self._commands = Commands(compiled.rules, self.layout, self.store, self.plan, self.work)
         self.cohorts = Cohorts(compiled, self.store, self.plan)
+        self.segments = Segments(compiled, self.store, self.plan, self.work, self._outflow)
 
     @property
     def urgent(self) -> bool:
@@ -112,11 +114,12 @@ class Book:
         old_plan, kin, count = self._arrays, kinship(self.compiled, new), len(self.store)
         truths = np.full((count, self.layout.rules + 1), UNKNOWN, np.int8)  # the last is for rules that are new
         closes = np.zeros((count, self.layout.contributions + 1), np.int64)
-        healths = np.full(count, np.nan)
+        healths, distances = np.full(count, np.nan), np.full(count, np.nan)
         is_kept = np.isin(np.arange(self.layout.rules), kin.rules)
         self._each_row(
             lambda first, last: leave_model(
-                self.plan, store.handle, self.work, first, last, self.clock_ms, is_kept, truths, closes, healths
+                *(self.plan, store.handle, self.work, first, last, self.clock_ms, is_kept),
+                *(0, truths, closes, healths, distances),
             )
         )
         self._early_alerts += self._outflow.alerts(self.sequence + 1)
@@ -127,17 +130,23 @@ class Book:
         self.intake.arrivals = arrivals
         self.cohorts.inherit(cohorts, self.clock_ms)
         rows = carry(store, old_plan, self.store, self._arrays, kin)
-        derive_all(self.plan, self.store.handle, len(self.store))
+        self.derive()
         bands = store.rows.ints[rows, BAND]
         self._outflow.changed_from(old.model, bands, healths[rows])
-        distances = healths[rows] - old.model.baseline
         truths, closes = truths[rows][:, kin.rules], closes[rows][:, kin.contributions]
+        distances = distances[rows]
         self._each_row(
             lambda first, last: enter_model(
-                self.plan, self.store.handle, self.work, first, last, truths, closes, distances
+                *(self.plan, self.store.handle, self.work, first, last, RESOLUTION_MODEL),
+                *(0, truths, closes, distances),
             )
         )
         self._is_model_written = False
+
+    def derive(self) -> None:
+        """Make what follows from the kept columns of all rows."""
+        self.segments.place_all()
+        derive_all(self.plan, self.store.handle, len(self.store))
 
     def _each_row(self, work: Callable[[int, int], int]) -> None:
         """Have rows worked on in slices, taking the kernel's moves away whenever it has no room for more."""

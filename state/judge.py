@@ -25,6 +25,7 @@ from state.layout import (
     HOT,
     MANUAL_UNTIL,
     MICRO,
+    MODEL_SEGMENT,
     NEVER,
     NO_VALUE,
     PUBLISHED_EXPANSION,
@@ -111,7 +112,8 @@ def move_band(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
         if current != INSUFFICIENT:
             enter_band(plan, rows, work, row, INSUFFICIENT, at_ms)
         return
-    target = band_of(health, current, plan.enter_below, plan.leave_above)
+    segment = rows.derived[row, MODEL_SEGMENT]
+    target = band_of(health, current, plan.enter_below[segment], plan.leave_above[segment])
     if current == INSUFFICIENT:
         enter_band(plan, rows, work, row, target, at_ms)
         if target < plan.band_rule.size and plan.band_rule[target] >= 0:
@@ -129,7 +131,7 @@ def move_band(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
         rows.ints[row, CANDIDATE] = target
         rows.ints[row, CANDIDATE_SINCE] = at_ms
         rows.dirty[row] |= HOT
-    due = rows.ints[row, CANDIDATE_SINCE] + dwell_of(current, target, plan.dwell_ms)
+    due = rows.ints[row, CANDIDATE_SINCE] + dwell_of(current, target, plan.dwell_ms[segment])
     is_forced = work.contributions[work.contributions.size - 1] < -0.5 and target < current
     if is_forced or at_ms >= due:
         enter_band(plan, rows, work, row, target, at_ms)
@@ -207,7 +209,8 @@ def next_timer(plan: Plan, rows: Rows, row: int, at_ms: int) -> int:
     if rows.ints[row, MANUAL_UNTIL] > at_ms:
         due = min(due, rows.ints[row, MANUAL_UNTIL])
     if rows.ints[row, CANDIDATE] != INSUFFICIENT:
-        wait = dwell_of(rows.ints[row, BAND], rows.ints[row, CANDIDATE], plan.dwell_ms)
+        dwell_ms = plan.dwell_ms[rows.derived[row, MODEL_SEGMENT]]
+        wait = dwell_of(rows.ints[row, BAND], rows.ints[row, CANDIDATE], dwell_ms)
         due = min(due, rows.ints[row, CANDIDATE_SINCE] + wait)
     awake = rows.derived[row, AWAKE]
     for rule in range(plan.rules.shape[0]):

@@ -119,7 +119,8 @@ ACCELERATION: Final = 2
 DISTINCT_HEAD: Final = 3
 OPEN_HEAD: Final = 4
 AWAKE: Final = 5  # a bit per rule that is anything but at rest: only those need more than a look at their condition
-DERIVED_FIXED: Final = 6
+MODEL_SEGMENT: Final = 6  # number of the model's segment whose weights and bands apply, 0 = the model's own
+DERIVED_FIXED: Final = 7
 SUMS: Final = 0
 OPEN_COUNT: Final = 4
 OPEN_OLDEST: Final = 5

@@ -21,6 +21,7 @@ from state.layout import (
     FIRST_AT,
     LAST_AT,
     LAST_VALUE,
+    MICRO,
     NO_VALUE,
     OPEN_COUNT,
     OPEN_OLDEST,
@@ -129,6 +130,9 @@ def attribute(rows: Rows, row: int, which: int, at_ms: int) -> float:
         unit = 1e6
     elif which == p.ATTRIBUTE_SEATS:
         column = SEATS
+    elif which == p.ATTRIBUTE_CONFIRMED:
+        stated_at = rows.ints[row, RELATIONSHIP_AT]
+        return math.nan if stated_at == NO_VALUE else max((at_ms - stated_at) / DAY_MS, 0.0)
     number = rows.ints[row, column]
     return math.nan if number == NO_VALUE else number / unit
 
@@ -137,6 +141,36 @@ def attribute(rows: Rows, row: int, which: int, at_ms: int) -> float:
 def has_spoken(plan: Plan, rows: Rows, row: int, signal: int) -> bool:
     """Return whether the account ever sent an event on the signal's topic: without one there is no data, not 0."""
     return rows.ints[row, TOPICS_SEEN] >> plan.signals[signal, p.SIGNAL_TOPIC] & 1 != 0
+
+
+@part
+def recent_sum(plan: Plan, rows: Rows, row: int, signal: int, window: int, at_ms: int) -> float:
+    """Return a signal's sum over a window; over the last 24 hours it is today's and what they leave of yesterday's."""
+    if window != p.A_DAY:
+        return rows.derived[row, DERIVED_FIXED + signal * DERIVED_SIGNAL + SUMS + window] / plan.unit[signal]
+    day = rows.derived[row, DAY]
+    left = 1.0 - (at_ms - day * DAY_MS) / DAY_MS
+    amount = tile(plan, rows, row, signal, day) + left * tile(plan, rows, row, signal, day - 1)
+    return amount / plan.unit[signal]
+
+
+@part
+def burn_rate(plan: Plan, rows: Rows, row: int, which: int, at_ms: int) -> float:
+    """Return how many times its budget is spent over both windows of a value, NaN where the slow one holds nothing."""
+    bad = plan.values[which, p.VALUE_SIGNAL]
+    every = plan.values[which, p.VALUE_OTHER]
+    slow = plan.values[which, p.VALUE_LONG_WINDOW]
+    fast = plan.values[which, p.VALUE_WINDOW]
+    whole = recent_sum(plan, rows, row, every, slow, at_ms)
+    if whole <= 0.0:
+        return math.nan
+    spent = recent_sum(plan, rows, row, bad, slow, at_ms) / whole
+    lately = recent_sum(plan, rows, row, every, fast, at_ms)
+    if lately <= 0.0:
+        return 0.0
+    return (
+        min(recent_sum(plan, rows, row, bad, fast, at_ms) / lately, spent) * MICRO / plan.values[which, p.VALUE_BUDGET]
+    )
 
 
 @part
@@ -168,6 +202,8 @@ def value_at(plan: Plan, rows: Rows, work: Work, row: int, which: int, at_ms: in
         other = plan.values[which, p.VALUE_OTHER]
         whole = rows.derived[row, DERIVED_FIXED + other * DERIVED_SIGNAL + SUMS + window] / plan.unit[other]
         return math.nan if whole == 0.0 else rows.derived[row, base + SUMS + window] / plan.unit[signal] / whole
+    if kind == p.VALUE_BURN:
+        return burn_rate(plan, rows, row, which, at_ms)
     block = plan.offsets[p.OFFSET_SIGNALS] + signal * SIGNAL_COLUMNS
     if kind == p.VALUE_TOTAL and rows.ints[row, block + LAST_VALUE] == NO_VALUE:
         return 0.0

@@ -40,6 +40,7 @@ class Outflow:
         self._store = store
         self._scratch = scratch
         self._change: Change | None = None
+        self._moved: dict[int, bytes] = {}
         self._snapshots = Snapshots(teller, store, plan, work)
         self._alerts = Alerts(compiled, teller, origin, store, plan, work)
         self._moves: list[NDArray[np.int64]] = []
@@ -69,6 +70,10 @@ class Outflow:
         """Have the next snapshot of every present row say from which model, band and health it comes."""
         self._change = Change(model, bands, healths)
 
+    def moved(self, row: int, member: bytes) -> None:
+        """Have the next snapshot of a row say with a member from which of the model's segments it comes."""
+        self._moved.setdefault(row, member)
+
     def alerts(self, sequence: int, order: NDArray[np.intp] | None = None) -> list[Message]:
         """Return the records of all moves taken, in the flush of that number; they count as told.
 
@@ -92,11 +97,12 @@ class Outflow:
         rows.dirty[chosen] &= ~np.uint8(SNAPSHOT)
         is_closed = rows.ints[chosen, CLOSED] != 0
         change, self._change = self._change, None
+        moved, self._moved = self._moved, {}
         tombstones = [
             Message(self._store.names[row].encode(), None, (), int(rows.ints[row, AS_OF]))
             for row in chosen[is_closed].tolist()
         ]
-        return tombstones + self._snapshots.messages(chosen[~is_closed], clock_ms, sequence, change)
+        return tombstones + self._snapshots.messages(chosen[~is_closed], clock_ms, sequence, change, moved)
 
     def snapshots(self, chosen: NDArray[np.int64], clock_ms: int, sequence: int) -> list[Message]:
         """Return the snapshots of rows as of the clock or their own later time."""

@@ -20,7 +20,6 @@ from state.changelog import IDS, MODEL, PARTITION, REFERENCE, Meta
 from state.changes import set_attributes, take_outcome
 from state.cohorts import EVERYBODY
 from state.decode import decode_chunk
-from state.derive import derive_all
 from state.duplicates import Duplicates
 from state.events import Tick
 from state.flush import Flush, Message
@@ -293,6 +292,7 @@ class Partition(Book):
                 self.store.profiles[row] = msgspec.json.encode(profile)
                 ints[SEGMENT] = self.cohorts.number(profile.get("segment", EVERYBODY))
                 rows.dirty[row] |= COLD | SNAPSHOT
+                self.segments.begin(row)
         elif contract == "outcomes":
             if take_outcome(ints, event):
                 resolve_all(self.plan, self.store.handle, self.work, row, at_ms)
@@ -302,6 +302,8 @@ class Partition(Book):
         if was_closed and not ints[CLOSED]:
             rows.dirty[row] |= SNAPSHOT  # a tombstone stands in the scores
         settle(self.plan, self.store.handle, self.work, row, at_ms)
+        if contract == "accounts":
+            self.segments.move(row)
 
     def _take_model(self, record: Record) -> None:
         """Score with a published model from here on; one that says what is said already changes nothing."""
@@ -429,7 +431,7 @@ class Partition(Book):
         if meta.held is not None:
             self._held = Tick(as_of_ms=meta.held[0], ends=meta.held[1])
         rows, count = self.store.rows, len(self.store)
-        derive_all(self.plan, self.store.handle, count)
+        self.derive()
         if self.clock_ms != NO_VALUE:
             self._sweep_from = 0
             self.sweep(max(count, 1))

@@ -36,6 +36,7 @@ from state.layout import (
     MANUAL_HEALTH,
     MANUAL_UNTIL,
     MICRO,
+    MODEL_SEGMENT,
     NO_CLOSE,
     NO_VALUE,
     RENEWAL_AT,
@@ -69,7 +70,7 @@ def close_health(plan: Plan, rows: Rows, row: int, day: int) -> float:
     total = rows.totals[row, day % TILE_DAYS]
     if total == NO_CLOSE or day >= rows.derived[row, DAY] or day < rows.derived[row, DAY] - TILE_DAYS:
         return math.nan
-    return plan.constants[p.BASELINE] + total / CLOSE_UNIT
+    return plan.scales[rows.derived[row, MODEL_SEGMENT], p.BASELINE] + total / CLOSE_UNIT
 
 
 @part
@@ -111,7 +112,8 @@ def fill_variable(
         return health - close_health(plan, rows, row, rows.derived[row, DAY] - target)
     if kind == p.VARIABLE_ETA:
         micro = rows.derived[row, SLOPE]
-        return days_to_cross(health, plan.enter_below[target], math.nan if micro == NO_VALUE else micro / MICRO)
+        threshold = plan.enter_below[rows.derived[row, MODEL_SEGMENT], target]
+        return days_to_cross(health, threshold, math.nan if micro == NO_VALUE else micro / MICRO)
     if kind == p.VARIABLE_IN_BAND:
         return 1.0 if rows.ints[row, BAND] == target else 0.0
     if kind == p.VARIABLE_DAYS_IN_BAND:
@@ -183,7 +185,7 @@ def term_amount(plan: Plan, rows: Rows, work: Work, row: int, which: int, at_ms:
     kind = plan.terms[which, 0]
     target = plan.terms[which, 1]
     if kind == p.TERM_HEALTH:
-        return (health - plan.constants[p.BASELINE]) / 100.0
+        return (health - plan.scales[rows.derived[row, MODEL_SEGMENT], p.BASELINE]) / 100.0
     if kind == p.TERM_INPUT:
         if work.weights[target] > 0.0:
             return (work.subscores[target] - plan.references[target]) / 100.0
@@ -213,6 +215,7 @@ def measure_health(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> 
     Changes no row.
     """
     inputs = plan.inputs.shape[0]
+    segment = rows.derived[row, MODEL_SEGMENT]
     for signal in range(plan.signals.shape[0]):
         work.usual[signal] = math.nan
         work.recent[signal] = math.nan
@@ -225,7 +228,7 @@ def measure_health(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> 
         if math.isnan(value):
             work.subscores[which] = math.nan
         else:
-            weight = plan.weights[which] * validity(plan, rows, row, which, at_ms)
+            weight = plan.weights[segment, which] * validity(plan, rows, row, which, at_ms)
             curve = plan.inputs[which, p.INPUT_CURVE]
             knots = plan.inputs[which, p.INPUT_KNOTS]
             subscore = interpolate(plan.curve_x, plan.curve_y, curve, knots, value)
@@ -234,7 +237,7 @@ def measure_health(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> 
             weighted += weight * subscore
             referenced += weight * plan.references[which]
         work.weights[which] = weight
-    work.score[PICTURE_COVERAGE] = rounded(total / plan.constants[p.TOTAL_WEIGHT])
+    work.score[PICTURE_COVERAGE] = rounded(total / plan.scales[segment, p.TOTAL_WEIGHT])
     health = math.nan
     if total > 0.0 and work.score[PICTURE_COVERAGE] >= plan.constants[p.MINIMUM_COVERAGE]:
         health = weighted / total
@@ -245,7 +248,7 @@ def measure_health(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> 
             work.variables[which] = math.nan
     for which in range(plan.overrides.shape[0]):
         work.truths[which] = holds(plan.steps, plan.overrides[which, p.OVERRIDE_PROGRAM], work.variables)
-    baseline = plan.constants[p.BASELINE]
+    baseline = plan.scales[segment, p.BASELINE]
     if math.isnan(health):
         for which in range(inputs + 2):
             work.contributions[which] = 0.0

@@ -1,6 +1,8 @@
 """Score records from rows: the latest picture of an account, for the `scores` topic."""
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -68,7 +70,12 @@ class Snapshots:
         self._profiles = msgspec.json.Decoder(Shown)
 
     def messages(
-        self, chosen: NDArray[np.int64], clock_ms: int, sequence: int, change: Change | None = None
+        self,
+        chosen: NDArray[np.int64],
+        clock_ms: int,
+        sequence: int,
+        change: Change | None = None,
+        moved: Mapping[int, bytes] = MappingProxyType({}),
     ) -> list[Message]:
         """Return the records of rows as of the clock or their own later time.
 
@@ -82,6 +89,8 @@ class Snapshots:
             Number of the flush (or step of a replay) that carries them.
         change
             The change of the model that they tell of, if one stands behind them.
+        moved
+            Row → a member that tells of its move to another segment.
         """
         teller, store = self._teller, self._store
         ends, at = np.empty(chosen.size, np.int64), np.empty(chosen.size, np.int64)
@@ -109,7 +118,8 @@ class Snapshots:
             for row, end, at_ms in lines:
                 account = store.names[row]
                 head = b'{"account_id":' + orjson.dumps(account) + b","
-                messages.append(Message(account.encode(), head + data[start:end] + self._tail(row, change), (), at_ms))
+                tail = moved.get(row, b"") + self._tail(row, change)
+                messages.append(Message(account.encode(), head + data[start:end] + tail, (), at_ms))
                 start = end
         return messages
 

@@ -32,6 +32,7 @@ from state.layout import (
     CLOSE_DAYS,
     CLOSED,
     DAY,
+    MODEL_SEGMENT,
     NEVER,
     NO_CLOSE,
     NO_VALUE,
@@ -59,18 +60,21 @@ def leave_model(
     last: int,
     clock_ms: int,
     is_kept: NDArray[np.bool_],
+    origin: int,
     truths: NDArray[np.int8],
     closes: NDArray[np.int64],
     healths: NDArray[np.float64],
+    distances: NDArray[np.float64],
 ) -> int:
     """Bring rows ``[first, last)`` to the clock under the old model and note how they stand; end what has no successor.
 
     Parameters
     ----------
     is_kept : bool array, by rule: the new model has it too
+    origin : int, row that the arrays below begin with
     truths : int8 array [row, rule], written: 1, 0 or UNKNOWN
     closes : int64 array [row, contribution], written: contributions in the closes' unit
-    healths : float64 array [row], written: NaN where there is no score
+    healths, distances : float64 arrays [row], written: health, and health less the baseline; NaN where there is no score
 
     Returns
     -------
@@ -80,31 +84,36 @@ def leave_model(
     for row in range(first, last):
         if work.counts[COUNT_MOVES] > work.moves.shape[0] - plan.rules.shape[0]:
             return row
-        healths[row] = math.nan
-        truths[row] = UNKNOWN
+        place = row - origin
+        healths[place] = math.nan
+        distances[place] = math.nan
+        truths[place] = UNKNOWN
         if rows.ints[row, AS_OF] == NO_VALUE or rows.ints[row, CLOSED] != 0:
             continue
         at_ms = max(rows.ints[row, AS_OF], clock_ms)
         rows.ints[row, AS_OF] = at_ms
         score_at(plan, rows, work, row, at_ms)
         fill_late_variables(plan, rows, work, row, at_ms)
-        healths[row] = work.score[PICTURE_HEALTH]
+        healths[place] = work.score[PICTURE_HEALTH]
+        distances[place] = healths[place] - plan.scales[rows.derived[row, MODEL_SEGMENT], p.BASELINE]
         for k in range(work.contributions.size):
-            closes[row, k] = close_units(work.contributions[k])
+            closes[place, k] = close_units(work.contributions[k])
         for rule in range(plan.rules.shape[0]):
-            if plan.rules[rule, p.RULE_BAND] >= 0 or not math.isnan(healths[row]):
-                truths[row, rule] = 1 if rule_truth(plan, rows, work, row, rule) else 0
+            if plan.rules[rule, p.RULE_BAND] >= 0 or not math.isnan(healths[place]):
+                truths[place, rule] = 1 if rule_truth(plan, rows, work, row, rule) else 0
             if not is_kept[rule]:
-                end_by_change(plan, rows, work, row, rule, at_ms, rows.ints[row, BAND])
+                end_by_change(plan, rows, work, row, rule, at_ms, rows.ints[row, BAND], RESOLUTION_MODEL)
     return last
 
 
 @part
-def end_by_change(plan: Plan, rows: Rows, work: Work, row: int, rule: int, at_ms: int, from_band: int) -> None:
-    """Resolve a rule's alert, if one is open, because the model changed."""
+def end_by_change(
+    plan: Plan, rows: Rows, work: Work, row: int, rule: int, at_ms: int, from_band: int, resolution: int
+) -> None:
+    """Resolve a rule's alert, if one is open, because the model, or the account's segment in it, changed."""
     column = plan.offsets[p.OFFSET_RULES] + rule * RULE_COLUMNS
     if rows.ints[row, column + RULE_STATE] > lifecycle.PENDING:
-        announce(plan, rows, work, row, rule, lifecycle.RESOLVED, at_ms, from_band, RESOLUTION_MODEL, 0)
+        announce(plan, rows, work, row, rule, lifecycle.RESOLVED, at_ms, from_band, resolution, 0)
         forget_episode(rows, row, column)
     rest(rows, row, column, at_ms)
 
@@ -125,7 +134,7 @@ def move_closes(plan: Plan, rows: Rows, work: Work, row: int, before: NDArray[np
     `before` are the old model's contributions, `distance` its health less its baseline. Of days whose contributions are not kept any more the total moves.
     """
     width = plan.inputs.shape[0] + 2
-    moved = work.score[PICTURE_HEALTH] - plan.constants[p.BASELINE] - distance
+    moved = work.score[PICTURE_HEALTH] - plan.scales[rows.derived[row, MODEL_SEGMENT], p.BASELINE] - distance
     has_score = not math.isnan(moved)
     shift = np.int64(close_units(moved)) if has_score else np.int64(0)
     for age in range(1, TILE_DAYS + 1):
@@ -152,19 +161,29 @@ def take_band(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
     current = rows.ints[row, BAND]
     health = work.score[PICTURE_HEALTH]
     target = INSUFFICIENT
+    segment = rows.derived[row, MODEL_SEGMENT]
     if not math.isnan(health):
-        target = band_of(health, current, plan.enter_below, plan.leave_above)
+        target = band_of(health, current, plan.enter_below[segment], plan.leave_above[segment])
     if target == current:
         rows.ints[row, CANDIDATE] = INSUFFICIENT
         rows.ints[row, CANDIDATE_SINCE] = 0
         return
     is_waiting = target != INSUFFICIENT and target == rows.ints[row, CANDIDATE]
-    if not is_waiting or at_ms >= rows.ints[row, CANDIDATE_SINCE] + dwell_of(current, target, plan.dwell_ms):
+    if not is_waiting or at_ms >= rows.ints[row, CANDIDATE_SINCE] + dwell_of(current, target, plan.dwell_ms[segment]):
         enter_band(plan, rows, work, row, target, at_ms)
 
 
 @part
-def take_rules(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, truths: NDArray[np.int8], band: int) -> None:
+def take_rules(
+    plan: Plan,
+    rows: Rows,
+    work: Work,
+    row: int,
+    at_ms: int,
+    truths: NDArray[np.int8],
+    band: int,
+    resolution: int,
+) -> None:
     """Settle every rule: what holds only now is silent, what no longer holds has ended by the change."""
     is_scored = not math.isnan(work.score[PICTURE_HEALTH])
     for rule in range(plan.rules.shape[0]):
@@ -177,7 +196,7 @@ def take_rules(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, truths:
         is_muted = state == lifecycle.INACTIVE and rows.ints[row, column + RULE_HELD] == MUTED
         if state > lifecycle.PENDING:
             if not is_true and state != lifecycle.CLEARING:
-                end_by_change(plan, rows, work, row, rule, at_ms, band)
+                end_by_change(plan, rows, work, row, rule, at_ms, band, resolution)
         elif not is_true:
             if is_muted or state == lifecycle.PENDING:
                 rows.ints[row, column + RULE_STATE] = lifecycle.INACTIVE
@@ -197,6 +216,8 @@ def enter_model(
     work: Work,
     first: int,
     last: int,
+    resolution: int,
+    origin: int,
     truths: NDArray[np.int8],
     closes: NDArray[np.int64],
     distances: NDArray[np.float64],
@@ -205,6 +226,8 @@ def enter_model(
 
     Parameters
     ----------
+    resolution : int, how alerts end whose condition no longer holds
+    origin : int, row that the arrays below begin with
     truths : int8 array [row, rule], whether the new model's rules held under the old one: 1, 0 or UNKNOWN
     closes : int64 array [row, contribution], the old model's contributions in the closes' unit, 0 where it had none
     distances : float64 array [row], the old model's health less its baseline, NaN without a score
@@ -224,13 +247,13 @@ def enter_model(
             continue
         at_ms = rows.ints[row, AS_OF]
         measure_health(plan, rows, work, row, at_ms)
-        move_closes(plan, rows, work, row, closes[row], distances[row])
+        move_closes(plan, rows, work, row, closes[row - origin], distances[row - origin])
         finish_score(plan, rows, work, row, at_ms)
         time_overrides(plan, rows, work, row, at_ms)
         from_band = rows.ints[row, BAND]
         take_band(plan, rows, work, row, at_ms)
         fill_late_variables(plan, rows, work, row, at_ms)
-        take_rules(plan, rows, work, row, at_ms, truths[row], from_band)
+        take_rules(plan, rows, work, row, at_ms, truths[row - origin], from_band, resolution)
         publish(rows, work, row, True)
         wait_for_next(plan, rows, row, at_ms)
     return last

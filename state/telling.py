@@ -42,6 +42,7 @@ from state.work import (
     MOVE_EPISODE,
     MOVE_FROM_BAND,
     MOVE_POSITIONS,
+    MOVE_SEGMENT,
     MOVE_SEQUENCE,
     MOVE_TO_BAND,
     PICTURE_ACCELERATION,
@@ -60,7 +61,9 @@ ETA_SPREAD: Final = 0.5
 BUFFER_BYTES: Final = 1 << 18
 """About what fits a core's own cache beside the rows; a call fills it with hundreds of records."""
 FIXED_BYTES: Final = 1_500
-"""Room for everything but reasons and band names."""
+"""Room for everything but reasons, groups and band names."""
+GROUP_BYTES: Final = 100
+"""Room for a group's name, of 48 letters at most, and its points."""
 
 
 class About(msgspec.Struct, omit_defaults=True):
@@ -83,7 +86,7 @@ class Teller:
     Attributes
     ----------
     words
-        Handle of the phrases: phrase 0 is `INSUFFICIENT_DATA`, then the bands, then the topics a row has positions of.
+        Handle of the phrases: phrase 0 is `INSUFFICIENT_DATA`, then the bands, then the topics a row has positions of, then the groups.
     room : int
         Bytes that the members of one record take at most.
     buffer
@@ -94,9 +97,10 @@ class Teller:
 
     def __init__(self, compiled: Compiled) -> None:
         bands = compiled.model.band_names
-        words = words_of(compiled.model, [INSUFFICIENT_DATA, *bands, *INPUT_TOPICS[:ROW_TOPICS]])
+        groups = [group.name for group in compiled.model.groups]
+        words = words_of(compiled.model, [INSUFFICIENT_DATA, *bands, *INPUT_TOPICS[:ROW_TOPICS], *groups])
         self.words = handle(words)
-        self.room = FIXED_BYTES + 2 * (LIMIT + 1) * room_of(words)
+        self.room = FIXED_BYTES + 2 * (LIMIT + 1) * room_of(words) + GROUP_BYTES * len(groups)
         self.buffer = np.empty(BUFFER_BYTES + self.room, np.uint8)
         model = compiled.model
         named = {"name": model.name, "version": model.version, "fingerprint": model.fingerprint}
@@ -113,7 +117,7 @@ def put_quoted(words: Words, buffer: Bytes, place: int, phrase: int) -> int:
 @part
 def put_positions(plan: Plan, words: Words, buffer: Bytes, place: int, positions: Ints) -> int:
     """Write input topic → offset of the account's last event there, of the topics it ever sent on."""
-    first = plan.enter_below.size + 2
+    first = plan.band_rule.size + 2
     place = put_text(buffer, place, b'"positions":{')
     count = 0
     for topic in range(ROW_TOPICS):
@@ -161,6 +165,22 @@ def put_quadrant(plan: Plan, buffer: Bytes, place: int, risk: float, expansion: 
 
 
 @part
+def put_groups(plan: Plan, words: Words, buffer: Bytes, place: int, contributions: Floats) -> int:
+    """Write group → points its inputs contribute together."""
+    first = plan.band_rule.size + 2 + ROW_TOPICS
+    place = put_text(buffer, place, b',"groups":{')
+    for group in range(np.int64(plan.constants[p.GROUPS])):
+        points = 0.0
+        for which in range(plan.groups.size):
+            if plan.groups[which] == group:
+                points += contributions[which]
+        place = put_text(buffer, place, b",") if group > 0 else place
+        place = put_quoted(words, buffer, place, first + group)
+        place = put_units(buffer, put_text(buffer, place, b":"), units_of(points, 1e6), 6)
+    return put_text(buffer, place, b"}")
+
+
+@part
 def put_snapshot(
     plan: Plan, rows: Rows, work: Work, words: Words, row: int, at_ms: int, sequence: int, buffer: Bytes, place: int
 ) -> int:
@@ -189,6 +209,8 @@ def put_snapshot(
         place = put_text(buffer, place, b'"')
     place = put_whole(buffer, put_text(buffer, place, b',"sequence":'), sequence)
     place = put_why(words, buffer, place, work.score[PICTURE_HEALTH], work.values, work.contributions, work.nothing)
+    if plan.constants[p.GROUPS] > 0:
+        place = put_groups(plan, words, buffer, place, work.contributions)
     place = put_text(buffer, place, b",")
     return put_positions(plan, words, buffer, place, rows.ints[row, POSITIONS : POSITIONS + ROW_TOPICS])
 
@@ -242,11 +264,13 @@ def tell_rows(
 
 
 @part
-def put_crossing(plan: Plan, words: Words, buffer: Bytes, place: int, health: float, slope: float, at_ms: int) -> int:
+def put_crossing(
+    words: Words, enter_below: Floats, buffer: Bytes, place: int, health: float, slope: float, at_ms: int
+) -> int:
     """Write when a falling health meets the next band below, as a range; null where it does not fall."""
-    for band in range(plan.enter_below.size - 1, -1, -1):
-        if health >= plan.enter_below[band]:
-            days = days_to_cross(health, plan.enter_below[band], slope)
+    for band in range(enter_below.size - 1, -1, -1):
+        if health >= enter_below[band]:
+            days = days_to_cross(health, enter_below[band], slope)
             if math.isnan(days):
                 break
             span = days * DAY_MS
@@ -274,7 +298,8 @@ def put_move(plan: Plan, words: Words, move: Ints, picture: Floats, none: Floats
     place = put_number(buffer, put_text(buffer, place, b'},"trajectory":{"slope_per_day":'), slope)
     place = put_number(buffer, put_text(buffer, place, b',"acceleration":'), picture[PICTURE_ACCELERATION])
     place = put_text(buffer, place, b',"expected_crossing":')
-    place = put_crossing(plan, words, buffer, place, health, slope, move[MOVE_AT])
+    enter_below = plan.enter_below[move[MOVE_SEGMENT]]
+    place = put_crossing(words, enter_below, buffer, place, health, slope, move[MOVE_AT])
     place = put_text(buffer, place, b"}")
     start = PICTURE_FIXED + plan.values.shape[0] + plan.inputs.shape[0]
     width = plan.inputs.shape[0] + 2

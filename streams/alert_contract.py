@@ -132,7 +132,9 @@ class Alert(msgspec.Struct):
     overdue: bool | UnsetType = UNSET
     capped: bool | UnsetType = UNSET
     holdout: bool | UnsetType = UNSET
-    resolution: Literal["CONDITION_ENDED", "ACCOUNT_CLOSED", "BY_COMMAND", "MODEL_CHANGED"] | UnsetType = UNSET
+    resolution: (
+        Literal["CONDITION_ENDED", "ACCOUNT_CLOSED", "BY_COMMAND", "MODEL_CHANGED", "SEGMENT_CHANGED"] | UnsetType
+    ) = UNSET
 
 
 AGAIN = ("repeated", "escalated_from", "overdue")

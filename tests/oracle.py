@@ -20,14 +20,18 @@ from tests.oracle_marks import (
     DAY,
     HOUR,
     KEPT_DAYS,
+    NAN,
     NOT_STATED,
     Account,
     Facts,
     Marks,
     RuleLife,
+    baseline_of,
     day_of,
     facts_of,
     leave_mark,
+    limits_in,
+    segment_said,
     set_attributes,
 )
 from tests.oracle_scoring import Reader, Score, all_values, trajectory, unit
@@ -214,11 +218,99 @@ class Oracle:
             self._dense(account, contract, chunk, at)
         elif contract == "accounts":
             set_attributes(account, chunk.structs[0])
+            if account.band is None or account.is_closed:  # without a score there is nothing to move
+                self._put_into_segment(account)
         elif contract == "outcomes":
             self._outcome(name, account, chunk.structs[0])
         else:
             self._command(name, account, chunk.structs[0])
         self._settle(name, account)
+        if contract == "accounts" and account.segment != segment_said(self.model, account.profile):
+            self._move_to_segment(name, account)
+
+    def _put_into_segment(self, account: Account) -> None:
+        segment = segment_said(self.model, account.profile)
+        if segment != account.segment:
+            account.segment, account.slope, account.acceleration = segment, NAN, NAN
+            account.closes.clear()
+
+    def _move_to_segment(self, name: str, account: Account) -> None:
+        """Weigh an account otherwise from now on, as if it had always been so: that is nobody's behaviour."""
+        old_reader = self._reader(account, account.as_of)
+        old = old_reader.score()
+        held = {
+            rule: account.band == band if band is not None else old_reader.holds(own.when.program, old)
+            for rule, band, own in self._rules
+            if band is not None or not math.isnan(old.health)
+        }
+        old_baseline = baseline_of(self.model, account.segment)
+        account.segment = segment_said(self.model, account.profile)
+        new_reader = self._reader(account, account.as_of)
+        new = new_reader.score()
+        self._move_closes(account, old, new, old_baseline)
+        new = new_reader.score()  # risk may read the slope of the moved closes
+        before = account.band
+        for k, override in enumerate(self.model.overrides):
+            if not new_reader.holds(override.when.program, new):
+                account.override_since[k] = None
+            elif account.override_since[k] is None:
+                account.override_since[k] = account.as_of
+        self._take_band(account, new)
+        for rule, band, own in self._rules:
+            if band is None and math.isnan(new.health):
+                continue
+            is_true = account.band == band if band is not None else new_reader.holds(own.when.program, new)
+            self._take_rule(name, account, rule, is_true, held.get(rule, False), own.for_ms if own else 0, new, before)
+        account.next_due = self._next_due(account)
+
+    def _move_closes(self, account: Account, old: Score, new: Score, old_baseline: float) -> None:
+        """Let the closes of the past end where the new score begins."""
+        distance = (new.health - baseline_of(self.model, account.segment)) - (old.health - old_baseline)
+        moved = {}
+        for day, points in account.closes.items() if not math.isnan(distance) else ():
+            age = account.day - day
+            if age < 15:
+                parts = zip(points, new.contributions, old.contributions, strict=True)
+                moved[day] = [within(p + whole(now) - whole(then)) for p, now, then in parts]
+            elif age <= 91:
+                moved[day] = [within(sum(points) + whole(distance))]
+        account.closes = moved
+        account.slope, account.acceleration = self._trajectory(account)
+
+    def _take_band(self, account: Account, score: Score) -> None:
+        target = None if math.isnan(score.health) else self._target(account, score.health)
+        if target == account.band:
+            account.candidate = None
+            return
+        is_waiting = target is not None and account.candidate is not None and account.candidate[0] == target
+        if is_waiting and account.as_of < account.candidate[1] + self._dwell(account, target):  # type: ignore[index,arg-type]
+            return  # it was on its way there anyway
+        account.band, account.band_since, account.candidate = target, account.as_of, None
+
+    def _take_rule(
+        self,
+        name: str,
+        account: Account,
+        rule: str,
+        is_true: bool,  # noqa: FBT001
+        held: bool,  # noqa: FBT001
+        for_ms: int,
+        score: Score,
+        before: int | None,
+    ) -> None:
+        """End what no longer holds, and keep silent what holds only now."""
+        life, now = account.rules[rule], account.as_of
+        if life.state in LIVE:
+            if not is_true and life.state != "clearing":
+                self._enter(name, account, rule, "resolved", score, before)
+                self._forget(life)
+                life.state, life.since, life.until, life.held, life.is_muted = "inactive", now, 0, "", False
+        elif not is_true:
+            if life.is_muted or life.state == "pending":
+                life.state, life.since, life.is_muted = "inactive", now, False
+        elif not held or (life.state == "pending" and for_ms == 0):
+            life.state, life.since, life.until, life.held = "inactive", now, 0, ""
+            life.is_muted = not self._conducts[rule].every_ms
 
     def _new_account(self, at: int) -> Account:
         signals = self.model.signals
@@ -373,18 +465,24 @@ class Oracle:
 
     def _dwell(self, account: Account, target: int) -> int:
         assert account.band is not None
-        return self.model.bands[min(account.band, target)].dwell_ms
+        return limits_in(self.model, account.segment)[min(account.band, target)][2]
+
+    def _target(self, account: Account, health: float) -> int:
+        """Return the band that a health asks for."""
+        limits = limits_in(self.model, account.segment)
+        target = len(limits)
+        for k, (enter_below, leave_above, _) in reversed(list(enumerate(limits))):
+            is_inside = account.band is not None and account.band <= k
+            if health < (leave_above if is_inside else enter_below):
+                target = k
+        return target
 
     def _move_band(self, account: Account, score: Score) -> None:
         if math.isnan(score.health):
             if account.band is not None:
                 account.band, account.band_since, account.candidate = None, account.as_of, None
             return
-        target = len(self.model.bands)
-        for k, band in reversed(list(enumerate(self.model.bands))):
-            is_inside = account.band is not None and account.band <= k
-            if score.health < (band.leave_above if is_inside else band.enter_below):
-                target = k
+        target = self._target(account, score.health)
         is_first = account.band is None
         if account.band == target:
             account.candidate = None
@@ -558,7 +656,17 @@ def next_point(account: Account) -> int:
 
 def closed(points: float) -> int:
     """Return points as a close keeps them, in 1/256."""
-    return min(max(math.floor(points * 256 + 0.5), -32767), 32767)
+    return within(whole(points))
+
+
+def whole(points: float) -> int:
+    """Return points in 1/256."""
+    return math.floor(points * 256 + 0.5)
+
+
+def within(units: int) -> int:
+    """Return a number of 1/256 points as a close can hold it."""
+    return min(max(units, -32767), 32767)
 
 
 def alert_id(account: str, rule: str, episode: int) -> str:

@@ -97,6 +97,7 @@ class Account:
     attributes: dict[str, int] = field(default_factory=dict)
     profile: dict[str, str] = field(default_factory=dict)
     cohort: str = ""
+    segment: str = ""  # the model's segment whose weights and bands apply
     manual: tuple[float, int | None] | None = None  # (health, until)
     topics: set[str] = field(default_factory=set)
     positions: dict[str, int] = field(default_factory=dict)
@@ -106,7 +107,41 @@ class Account:
 
     def close_health(self, model: Model, day: int) -> float:
         """Return health at a day's close as it was kept, NaN where there was none."""
-        return model.baseline + sum(self.closes[day]) / 256 if day in self.closes else NAN
+        return baseline_of(model, self.segment) + sum(self.closes[day]) / 256 if day in self.closes else NAN
+
+
+def weights_in(model: Model, name: str) -> list[float]:
+    """Return the inputs' weights in a segment, "" = in none."""
+    for segment in model.segments:
+        if segment.name == name:
+            return list(segment.weights)
+    return [entry.weight for entry in model.inputs]
+
+
+def baseline_of(model: Model, name: str) -> float:
+    """Return the health of a healthy account in a segment: the weighted mean of the references."""
+    weights = weights_in(model, name)
+    weighted = sum(weight * entry.reference for weight, entry in zip(weights, model.inputs, strict=True))
+    return weighted / sum(weights)
+
+
+def limits_in(model: Model, name: str) -> list[tuple[float, float, int]]:
+    """Return for each band where it is entered and left in a segment, and its dwell."""
+    for segment in model.segments:
+        if segment.name == name:
+            return [(each.enter_below, each.leave_above, each.dwell_ms) for each in segment.bands]
+    return [(band.enter_below, band.leave_above, band.dwell_ms) for band in model.bands]
+
+
+def segment_said(model: Model, profile: dict[str, str]) -> str:
+    """Return the name of the segment that an account's words put it in, "" = none."""
+    fitting = [
+        segment.name
+        for segment in model.segments
+        if not [attribute for attribute, values in segment.where if profile.get(attribute) not in values]
+    ]
+    assert len(fitting) <= 1
+    return fitting[0] if fitting else ""
 
 
 def facts_of(signal: Signal, marks: Marks, day: int) -> Facts:
@@ -210,7 +245,7 @@ def leave_item_mark(signal: Signal, account: Account, chunk: Chunk, at: int) -> 
     return True
 
 
-def set_attributes(account: Account, event: Any) -> None:  # noqa: C901 - one line per attribute
+def set_attributes(account: Account, event: Any) -> None:  # noqa: C901, PLR0912 - one line per attribute
     """Take over what an account event states."""
     fields = {"arr": "arr", "seats": "seats", "contract_start_ms": "contract_start", "renewal_at_ms": "renewal_at"}
     for source, name in {**fields, "contacts": "contacts", "strategic_fit": "strategic_fit", **MONEY}.items():
@@ -231,7 +266,12 @@ def set_attributes(account: Account, event: Any) -> None:  # noqa: C901 - one li
                 account.attributes[f"relationship.{name}"] = category_number(f"relationship.{name}", value)
         at = event.relationship.at_ms
         account.attributes["relationship_at"] = event.occurred_at_ms if at in (UNSET, None) else int(at)
-    if event.segment is not UNSET:
-        account.cohort = event.segment or ""
+    for name in ("segment", "plan", "industry", "size", "region", "stage"):
+        word = getattr(event, name)
+        if word is None:
+            account.profile.pop(name, None)
+        elif word is not UNSET:
+            account.profile[name] = word
+    account.cohort = account.profile.get("segment", "")
     if account.is_closed and event.contract_start_ms not in (UNSET, None):
         account.is_closed = False

@@ -16,7 +16,7 @@ from scoring.model import Input, MeasureKind, Model, Propensity, Signal, TermKin
 from scoring.values import seat_signal
 from scoring.variables import Layout
 from tests.oracle_cohorts import CohortReader, References, relative_value
-from tests.oracle_marks import DAY, NAN, UNITS, Account, Facts, day_of
+from tests.oracle_marks import DAY, NAN, UNITS, Account, Facts, baseline_of, day_of, limits_in, weights_in
 
 
 def millionths(number: float) -> float:
@@ -116,6 +116,8 @@ class Reader:
                 other = self.model.signal(value.other)
                 whole = self.account.facts[other.name].sums[value.window_days] / unit(other)
                 return NAN if whole == 0 else facts.sums[value.window_days] / unit(signal) / whole
+            case ValueKind.BURN:
+                return self.burn(value, signal)
         last_at = marks.last_at
         if last_at is None:
             return NAN
@@ -140,6 +142,27 @@ class Reader:
                 return self.recent(signal, facts)
         return self.change_of_habit(value.kind, signal, facts, last_at)
 
+    def burn(self, value: Value, bad: Signal) -> float:
+        """Return by how much the share of bad events exceeds its budget, in the milder of two windows."""
+        every = self.model.signal(value.other)
+        shares = []
+        for window in (value.window_days, value.long_window_days):
+            spent, whole = self.lately(bad, window), self.lately(every, window)
+            if whole <= 0:
+                return (
+                    NAN if window == value.long_window_days or self.lately(every, value.long_window_days) <= 0 else 0.0
+                )
+            shares.append(spent / whole)
+        return min(shares) * 1e6 / round(value.budget * 1e6)
+
+    def lately(self, signal: Signal, window: int) -> float:
+        """Return a sum over whole days, or over 24 hours: today's, and of yesterday's the part that is within them."""
+        if window > 1:
+            return self.account.facts[signal.name].sums[window] / unit(signal)
+        amounts = self.account.marks[signal.name].amounts
+        today, yesterday = (sum(a for d, a in amounts if d == self.day - age) for age in (0, 1))
+        return (today + (1.0 - self.elapsed) * yesterday) / unit(signal)
+
     def change_of_habit(self, kind: ValueKind, signal: Signal, facts: Facts, last_at: int) -> float:
         """Return momentum, surprise or silence."""
         if self.day - day_of(last_at) > 60:
@@ -158,7 +181,7 @@ class Reader:
         z = (self.recent(signal, facts) - habit) / math.sqrt(dispersion * max(habit, 0.05) * spread)
         return min(max(z, -10.0), 10.0)
 
-    def attribute(self, name: str) -> float:
+    def attribute(self, name: str) -> float:  # noqa: PLR0911 - one line per attribute
         """Return an attribute as a number, NaN where it is not known."""
         known = self.account.attributes
         if name == "seat_use":
@@ -171,6 +194,8 @@ class Reader:
         if name == "days_since_start":
             start = known.get("contract_start", self.account.first_at)
             return NAN if start is None else self.days_since(start)
+        if name == "days_since_confirmed":
+            return max(self.days_since(known["relationship_at"]), 0.0) if "relationship_at" in known else NAN
         if name == "strategic_fit":
             return known[name] / 1e6 if name in known else NAN
         return float(known[name]) if name in known else NAN
@@ -189,14 +214,16 @@ class Reader:
         inputs = self.model.inputs
         values = [self.value(entry.value) for entry in inputs]
         subscores = [NAN if math.isnan(v) else subscore(e, v) for e, v in zip(inputs, values, strict=True)]
-        weights = [0.0 if math.isnan(v) else e.weight * self.validity(e) for e, v in zip(inputs, values, strict=True)]
+        own = weights_in(self.model, self.account.segment)
+        known = zip(inputs, own, values, strict=True)
+        weights = [0.0 if math.isnan(v) else w * self.validity(e) for e, w, v in known]
         total = weighted = referenced = 0.0
         for entry, weight, points in zip(inputs, weights, subscores, strict=True):
             if not math.isnan(points):
                 total += weight
                 weighted += weight * points
                 referenced += weight * entry.reference
-        coverage = millionths(total / sum(entry.weight for entry in inputs))
+        coverage = millionths(total / sum(own))
         result = Score(values, subscores, weights, [0.0] * (len(inputs) + 2), NAN, coverage)
         if total > 0 and coverage >= self.model.minimum_coverage:
             plain = weighted / total
@@ -204,8 +231,8 @@ class Reader:
                 weight * (points - entry.reference) / total if weight > 0 else 0.0
                 for entry, weight, points in zip(inputs, weights, subscores, strict=True)
             ]
-            missing = referenced / total - self.model.baseline
-            unlimited = self.model.baseline
+            missing = referenced / total - baseline_of(self.model, self.account.segment)
+            unlimited = baseline_of(self.model, self.account.segment)
             for share in (*shares, missing):
                 unlimited += share
             result.health = millionths(self.limited(plain, result))
@@ -247,7 +274,7 @@ class Reader:
         known = self.account.attributes
         match kind:
             case TermKind.HEALTH:
-                return (score.health - self.model.baseline) / 100.0
+                return (score.health - baseline_of(self.model, self.account.segment)) / 100.0
             case TermKind.INPUT:
                 k = [entry.name for entry in self.model.inputs].index(target)
                 return (score.subscores[k] - self.model.inputs[k].reference) / 100.0 if score.weights[k] > 0 else 0.0
@@ -300,9 +327,10 @@ class Reader:
             case "in_band":
                 return float(account.band == what)
             case "eta":
-                if score.health < what:
+                threshold = limits_in(self.model, account.segment)[what][0]
+                if score.health < threshold:
                     return 0.0
-                return (score.health - what) / -account.slope if account.slope < -0.02 else NAN
+                return (score.health - threshold) / -account.slope if account.slope < -0.02 else NAN
             case "health" | "risk" | "expansion" | "coverage":
                 return getattr(score, kind)
             case "slope" | "acceleration":
@@ -335,7 +363,7 @@ def named(model: Model, number: int) -> tuple[str, Any]:
         elif number >= layout.in_bands:
             _NAMED[key] = ("in_band", number - layout.in_bands)
         elif number >= layout.etas:
-            _NAMED[key] = ("eta", model.bands[number - layout.etas].enter_below)
+            _NAMED[key] = ("eta", number - layout.etas)
         elif number >= layout.values:
             _NAMED[key] = ("value", number - layout.values)
         elif number >= layout.scores:

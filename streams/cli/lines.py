@@ -91,6 +91,9 @@ def account_lines(account: str, snapshot: dict[str, Any], alerts: Sequence[dict[
     if change := snapshot.get("model_change"):
         before, stood = change["from"], "no score" if change["health"] is None else f"health {change['health']:.1f}"
         text.append(f"{change['code']}: under {before['name']} {before['version']} it was {change['band']}, {stood}\n")
+    if change := snapshot.get("segment_change"):
+        stood = "no score" if change["health"] is None else f"health {change['health']:.1f}"
+        text.append(f"{change['code']}: in {change['from'] or 'no segment'} it was {change['band']}, {stood}\n")
     text.append(_score_lines(snapshot))
     rest = remainder(snapshot)
     if rest is None:
@@ -99,6 +102,8 @@ def account_lines(account: str, snapshot: dict[str, Any], alerts: Sequence[dict[
         text.append(_reason_lines(snapshot["reasons"]))
         text.append(f"\n  {points(rest):>6}  the baseline and everything smaller", "dim")
         text.append(f"\n  {snapshot['health']:>6.1f}  health", "bold")
+        if groups := snapshot.get("groups"):
+            text.append("\nby group: " + ", ".join(f"{name} {points(given)}" for name, given in groups.items()))
     crossings = [alert["trajectory"]["expected_crossing"] for alert in alerts]
     # An alert tells what was expected when it was decided; what should have come by now says nothing any more.
     if coming := [crossing for crossing in crossings if crossing and crossing["latest"] > snapshot["at"]]:

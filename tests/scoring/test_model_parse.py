@@ -17,8 +17,8 @@ LINES = {
     "unknown key": (
         ("horizn", "90d"),
         (
-            "m.toml $.horizn: expected one of account_cap, approver, bands, expansion, flapping, horizon, inputs, minimum_coverage, name, note, "
-            "outcome, overrides, owner, playbooks, risk, roles, rules, signals, value, version, got 'horizn' — did you mean 'horizon'?"
+            "m.toml $.horizn: expected one of account_cap, approver, bands, expansion, flapping, groups, horizon, inputs, minimum_coverage, name, note, "
+            "outcome, overrides, owner, playbooks, risk, roles, rules, segments, signals, value, version, got 'horizn' — did you mean 'horizon'?"
         ),
     ),
     "wrong type": (

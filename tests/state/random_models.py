@@ -1,5 +1,6 @@
 """Small random models over a fixed stock of signals, so that every kind of value, rule and term meets every other."""
 
+import json
 from random import Random
 from typing import Any
 
@@ -146,7 +147,58 @@ def random_model(random: Random) -> Model:
         terms |= {first: -2, "acceleration": -2, "strategic_fit": 1, "momentum": {"clicks": -0.8}, "seat_use": -0.5}
         chosen = random.sample(sorted(terms), random.randrange(1, len(terms)))
         content["risk"] = {"intercept": -1.0, "terms": {name: terms[name] for name in chosen}}
+    later = Random(json.dumps(content))  # so that what came later leaves the models of known seeds as they were, mostly
+    _burns(later, content)
+    content |= _segments(later, content)
     return parse(content, "random")
+
+
+def _burns(random: Random, content: dict[str, Any]) -> None:
+    """Add burn rates and what was confirmed to half of the models."""
+    if random.random() < 0.5:
+        return
+    value = random.choice(("burn(exports, clicks, 0.2, 1d, 7d)", "burn(refunds, spend, 0.0005, 7d, 90d)"))
+    content["inputs"]["burning"] = {"value": value, "curve": [[0, 100], [4, 0]], "weight": random.choice((1, 4))}
+    when = random.choice(
+        ("burn(exports, clicks, 0.25, 1d, 30d) > 1", "days_since_confirmed > 30", "value(burning) > 1")
+    )
+    content["rules"].append({"name": "spent", "when": when, **_timing(random, [])})
+
+
+def _segments(random: Random, content: dict[str, Any]) -> dict[str, Any]:
+    """Return groups and segments for half of the models, by their own chance."""
+    if random.random() < 0.5:
+        return {}
+    found: dict[str, Any] = {}
+    if random.random() < 0.5:
+        found["groups"] = {name: {"weight": random.choice((1, 7, 20))} for name in ("use", "rest")}
+        names = sorted(content["inputs"])
+        for k, name in enumerate(names):
+            content["inputs"][name]["group"] = "use" if k == 0 or random.random() < 0.4 else "rest"
+        if all(content["inputs"][name]["group"] == "use" for name in names):
+            del found["groups"]["rest"]
+    segments: dict[str, Any] = {}
+    for name, where in (("small", None), ("key", {"segment": ["large", "other"]})):
+        own: dict[str, Any] = {"where": where} if where else {}
+        if random.random() < 0.7:
+            chosen = random.sample(sorted(content["inputs"]), random.randrange(1, len(content["inputs"]) + 1))
+            own["weights"] = {each: random.choice((0.5, 2, 9)) for each in chosen}
+            if len(chosen) > 1:
+                own["weights"][chosen[0]] = 0
+        if "groups" in found and random.random() < 0.5:
+            own["groups"] = {"use": random.choice((2, 30))}
+        if random.random() < 0.7 or not own.keys() - {"where"}:
+            shift = random.choice((-9, 6, 13))
+            own["bands"] = {
+                band["name"]: {
+                    "enter_below": round(band["enter_below"] + shift, 3),
+                    "leave_above": round(band["leave_above"] + shift, 3),
+                    "dwell": random.choice(DURATIONS),
+                }
+                for band in content["bands"]
+            }
+        segments[name] = own
+    return found | {"segments": segments}
 
 
 def _inputs(random: Random) -> dict[str, dict[str, Any]]:

@@ -10,10 +10,14 @@ import pytest
 from scoring.jit import handle
 from scoring.model import Direction
 from scoring.parse import parse
+from scoring.plan import BASELINE
 from scoring.presets import load_model, preset_names
+from scoring.weighing import scales_of
+from state.layout import MODEL_SEGMENT
 from state.score import score_many
 from state.work import (
     MOVE_BEFORE_DAYS,
+    MOVE_SEGMENT,
     PICTURE_COVERAGE,
     PICTURE_EXPANSION,
     PICTURE_FIXED,
@@ -49,7 +53,8 @@ def test_baseline_and_contributions_are_the_health(seed):
         at = np.empty(count, np.int64)
         score_many(partition.plan, partition.store.handle, work, np.arange(count), partition.clock_ms, pictures, at)
         start = PICTURE_FIXED + len(partition.compiled.values) + len(model.inputs)
-        for line in pictures.tolist():
+        segments = partition.store.rows.derived[:count, MODEL_SEGMENT]
+        for line, baseline in zip(pictures.tolist(), scales_of(model)[segments, BASELINE], strict=True):
             health, contributions = line[PICTURE_HEALTH], line[start : start + len(model.inputs) + 2]
             assert 0 <= line[PICTURE_COVERAGE] <= 1
             if math.isnan(health):
@@ -59,7 +64,7 @@ def test_baseline_and_contributions_are_the_health(seed):
             assert 0 <= health <= 100
             assert 0 <= line[PICTURE_RISK] <= 1
             assert 0 <= line[PICTURE_EXPANSION] <= 1
-            assert abs(model.baseline + sum(contributions) - health) < 1e-9
+            assert abs(baseline + sum(contributions) - health) < 1e-9
     assert scored or model.minimum_coverage > 0.3, "only a model that asks for much may score nobody"
 
 
@@ -81,7 +86,7 @@ def test_why_it_moved_adds_up_to_the_move(seed):
         assert len(body["reasons"]) <= 4
         health, before = line[PICTURE_HEALTH], line[-width:]
         if move[MOVE_BEFORE_DAYS] and not math.isnan(health):
-            moved = health - (model.baseline + sum(before))
+            moved = health - (scales_of(model)[move[MOVE_SEGMENT], BASELINE] + sum(before))
             assert abs(sum(reason["contribution"] for reason in body["why_it_moved"]) - moved) < 1e-6
             assert len(body["why_it_moved"]) <= 5
 

@@ -130,8 +130,8 @@ def test_diff_of_a_wrong_file_tells_its_faults(capsys, tmp_path: Path):
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["ok"] is False
 
 
-def test_explain_says_that_the_model_changed():
-    """A score that follows from a change of the model names the model before, and where the account stood under it."""
+def test_explain_says_what_changed_and_sums_groups():
+    """A score that follows from a change of model or segment says from which, and how the account stood; groups have sums."""
     before = {"name": "m", "version": 1, "fingerprint": "f"}
     snapshot = {
         "at": "2026-03-01T00:00:00.000Z",
@@ -147,3 +147,8 @@ def test_explain_says_that_the_model_changed():
         "model_change": {"code": "MODEL_CHANGED", "from": before, "band": "yellow", "health": 55.25},
     }
     assert "MODEL_CHANGED: under m 1 it was yellow, health 55.2" in account_lines("acme", snapshot, []).plain
+    moved = {"code": "SEGMENT_CHANGED", "from": None, "to": "large", "band": "green", "health": 81.0}
+    snapshot |= {"segment_change": moved, "groups": {"money": -12.25, "use": 3.0}}
+    said = account_lines("acme", snapshot, []).plain
+    assert "SEGMENT_CHANGED: in no segment it was green, health 81.0" in said
+    assert "by group: money -12.2, use +3.0" in said
