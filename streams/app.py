@@ -24,6 +24,9 @@ from streams.watchdog import LIMIT_SECONDS, Pulse, Watchdog
 SESSION_SECONDS = 10.0
 """How long a killed worker's partitions stay unread."""
 
+HEARTBEAT_SECONDS = 3.0
+"""How often a worker tells that it lives, and asks whether the group is to be shared out anew."""
+
 NAMED_SESSION_SECONDS = 28.0
 """The same for a worker with a name: Kafka waits for it, and the others keep what they have. Below the request timeout, as
 Faust demands."""
@@ -186,7 +189,7 @@ def _faust_settings(settings: Settings) -> dict[str, Any]:
         "consumer_metadata_max_age_ms": 10_000,
         "broker_session_timeout": NAMED_SESSION_SECONDS if settings.instance_id else SESSION_SECONDS,
         "consumer_group_instance_id": settings.instance_id or None,
-        "broker_heartbeat_interval": 3.0,
+        "broker_heartbeat_interval": HEARTBEAT_SECONDS,
         "broker_request_timeout": 30.0,
         "broker_rebalance_timeout": 30.0,
         "broker_max_poll_interval": 3600.0,  # a long restore fetches nothing from the inputs meanwhile

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from state.cohorts import DECODER, CohortFold
+from streams.ending import ended
 from streams.lease import Lease
 from streams.recovery import Source
 from streams.store import Leases
@@ -68,9 +69,9 @@ class References:
             try:
                 await self._add_up(lease, consumer, producer)
             finally:
-                await producer.stop()
+                await ended(producer.stop())
         finally:
-            await consumer.stop()
+            await ended(consumer.stop())
 
     async def _add_up(self, lease: Lease, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
         tps = [TopicPartition(self._topic, partition) for partition in range(self._partitions)]

@@ -13,6 +13,7 @@ from aiokafka.structs import OffsetAndMetadata
 from state.murmur2 import partition_of
 from streams import topics
 from streams.access import kafka
+from streams.ending import ended
 from streams.halt import Refusal
 from streams.settings import Settings
 from streams.topics import CONNECT_SECONDS, MIB, unreachable
@@ -57,7 +58,7 @@ class Outbox:
                 if self._is_transactional:
                     await self.begin()
         except (KafkaError, OSError) as error:
-            await self._producer.stop()
+            await ended(self._producer.stop())
             raise await unreachable(self._settings) from error
         return self
 
@@ -70,7 +71,7 @@ class Outbox:
             elif kind is None:
                 await self.flush()
         finally:
-            await self._producer.stop()
+            await ended(self._producer.stop())
 
     async def begin(self) -> None:
         """Begin another transaction, after `commit`."""

@@ -32,6 +32,7 @@ from aiokafka.structs import ConsumerRecord
 from state.readmodel import SCORES, TOPICS, UnreadableError, commands_of
 from state.timestamps import parse_moment
 from streams.access import kafka, redis_advice
+from streams.ending import ended
 from streams.observer import Observer
 from streams.projection import CLEARING, Entry, Projection, RedisDownError
 from streams.settings import Settings
@@ -89,13 +90,13 @@ class Projector(ConsumerRebalanceListener):
         try:
             await self._consumer.start()
         except BaseException:
-            await self._consumer.stop()
+            await ended(self._consumer.stop())
             raise
         self._consumer.subscribe(list(self._topic_of), listener=self)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._consumer.stop()
+        await ended(self._consumer.stop())
         await self._projection.__aexit__()
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:

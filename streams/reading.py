@@ -10,6 +10,7 @@ from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from streams import topics
 from streams.access import kafka, kafka_refusal
+from streams.ending import ended
 from streams.halt import Refusal
 from streams.settings import Settings
 from streams.topics import CONNECT_SECONDS, POLL_SECONDS, admin, unreachable
@@ -52,7 +53,7 @@ async def read_all(settings: Settings, topic: str, only: int | None = None) -> A
         async for record in _until(consumer, stable, ends):
             yield record
     finally:
-        await consumer.stop()
+        await ended(consumer.stop())
 
 
 async def committed(settings: Settings, group: str) -> dict[TopicPartition, OffsetAndMetadata]:
@@ -73,8 +74,12 @@ async def committed(settings: Settings, group: str) -> dict[TopicPartition, Offs
 
 
 async def _written_ends(settings: Settings, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-    async with AIOKafkaConsumer(**kafka(settings), enable_auto_commit=False) as consumer:
+    consumer = AIOKafkaConsumer(**kafka(settings), enable_auto_commit=False)
+    await consumer.start()
+    try:
         return dict(await consumer.end_offsets(partitions))
+    finally:
+        await ended(consumer.stop())
 
 
 async def _until(

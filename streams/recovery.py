@@ -17,6 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
 from state.changelog import StateMismatchError
+from streams.ending import ended
 from streams.failpoints import Failpoints
 from streams.halt import UNSAFE, Refusal
 from streams.lease import Lease
@@ -74,15 +75,28 @@ class Source:
         )
 
 
+def look_at(consumer: AIOKafkaConsumer, tps: Collection[TopicPartition]) -> None:
+    """Have a consumer learn who leads these partitions, all at once and without fetching from them.
+
+    Asked for the ends of logs it has never heard of, it learns of one topic at a time: a tenth of a second each, which
+    is a second of every restore.
+    """
+    consumer.assign(list(tps))
+    consumer.pause(*tps)
+    for tp in tps:
+        consumer.seek(tp, 0)  # or it would begin to look for where to read, and `stop` fails on what is under way
+
+
 async def changelog_ends(source: Source, partitions: Collection[int]) -> dict[int, int]:
     """Return partition → end offset of its changelog."""
     consumer = source.consumer()
     await consumer.start()
     try:
         tps = [TopicPartition(source.changelog, partition) for partition in partitions]
+        look_at(consumer, tps)
         return {tp.partition: end for tp, end in (await consumer.end_offsets(tps)).items()}
     finally:
-        await consumer.stop()
+        await ended(consumer.stop())
 
 
 async def restore(lease: Lease, source: Source, observer: Observer, failpoints: Failpoints) -> None:
@@ -108,7 +122,7 @@ async def restore(lease: Lease, source: Source, observer: Observer, failpoints: 
     except StateMismatchError as error:
         raise Refusal(str(error), UNSAFE) from error
     finally:
-        await consumer.stop()
+        await ended(consumer.stop())
     if lease.loaded and not is_whole:
         raise Refusal(
             f"{tp.topic}[{tp.partition}]: rows without the partition's record below offset {end}: the changelog lost"
@@ -196,10 +210,11 @@ async def check_positions(leases: Sequence[Lease], source: Source) -> None:
     consumer = source.consumer()
     await consumer.start()
     try:
+        look_at(consumer, tps)
         first = await consumer.beginning_offsets(list(tps))
         end = await consumer.end_offsets(list(tps))
     finally:
-        await consumer.stop()
+        await ended(consumer.stop())
     for tp, (lease, topic) in tps.items():
         position = lease.fold.positions.get(topic)
         _refuse_misfits(tp, position, committed.get(tp, -1), (first[tp], end[tp]))
@@ -239,6 +254,9 @@ async def is_fenced(lease: Lease, source: Source) -> bool:
             await producer.send_offsets_to_transaction({tp: 0}, source.group)
             await producer.abort_transaction()
     except (ProducerFenced, InvalidProducerEpoch):
+        # The same error waits for whoever awaits the transaction's end, which is nobody: unread, the log complains of it.
+        if (transactions := getattr(producer, "_txn_manager", None)) is not None:
+            transactions.wait_for_transaction_end().exception()
         return True
     return False
 
@@ -262,7 +280,7 @@ async def _committed(source: Source) -> Mapping[TopicPartition, int]:
             " then restart the worker"
         ) from error
     finally:
-        await client.close()
+        await ended(client.close())
 
 
 async def count_members(source: Source) -> int:
@@ -272,6 +290,6 @@ async def count_members(source: Source) -> int:
     try:
         answers = await client.describe_consumer_groups([source.group])
     finally:
-        await client.close()
+        await ended(client.close())
     members_field = 5  # (error, group id, state, protocol type, protocol, members, …)
     return sum(len(group[members_field]) for answer in answers for group in answer.groups)

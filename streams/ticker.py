@@ -18,6 +18,7 @@ import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from streams.ending import ended
 from streams.lease import Lease
 from streams.merge import TICKS
 from streams.observer import Observer
@@ -100,7 +101,7 @@ class Ticker:
                     await self._write(producer, lease)
                 await asyncio.sleep(POLL_SECONDS)
         finally:
-            await producer.stop()
+            await ended(producer.stop())
 
     def _free(self) -> list[Lease]:
         """Forget leases that were given up; return those that may have a new tick."""

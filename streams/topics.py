@@ -16,6 +16,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
 from streams.access import kafka, kafka_refusal, why_unreachable
+from streams.ending import ended
 from streams.halt import Refusal
 from streams.settings import Settings
 
@@ -175,7 +176,7 @@ async def admin(settings: Settings, seconds: float = CONNECT_SECONDS) -> AsyncIt
             raise await unreachable(settings) from error
         yield client
     finally:
-        await client.close()
+        await ended(client.close())
 
 
 async def partitions(settings: Settings, name: str) -> list[int]:

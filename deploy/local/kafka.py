@@ -11,6 +11,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,9 +98,9 @@ def settings(node: Node, nodes: list[Node]) -> dict[str, object]:
     }
 
 
-def command(java: Path, node: Node) -> list[str | Path]:
-    """Return the command that runs `node`, whose folder `prepare` has written."""
-    return [*_java(java, node.folder), f"-Xmx{HEAP}", "kafka.Kafka", node.folder / "server.properties"]
+def command(java: Path, node: Node, options: Sequence[str] = ()) -> list[str | Path]:
+    """Return the command that runs `node`, whose folder `prepare` has written, with more options of Java."""
+    return [*_java(java, node.folder), f"-Xmx{HEAP}", *options, "kafka.Kafka", node.folder / "server.properties"]
 
 
 def prepare(java: Path, node: Node, nodes: list[Node]) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from deploy.local import java, kafka, redis_server
+from deploy.local import java, kafka, quick_start, redis_server
 from deploy.local.processes import Server, StackError, disk_faults, free_ports, lock, require_free, wait_until
 
 REQUIRED_BYTES = 200 * 1024 * 1024  # free disk space below which a broker would soon stop
@@ -62,6 +62,8 @@ class Stack:
         Fixed ports (the first broker's); 0 takes free ones.
     detached
         Let the servers outlive this process; needs `directory`.
+    is_restless
+        Have brokers start quickly rather than become fast: for those that are killed and started all the time.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Stack:
         kafka_port: int = 0,
         redis_port: int = 0,
         detached: bool = False,
+        is_restless: bool = False,
     ) -> None:
         assert brokers >= 1
         assert directory is not None or not detached
@@ -80,6 +83,7 @@ class Stack:
         self._n_brokers, self._with_redis = brokers, redis
         self._kafka_port, self._redis_port = kafka_port, redis_port
         self._detached = detached
+        self._is_restless = is_restless
         self._lock = -1
         self.folder = Path()
         self.brokers: list[Server] = []
@@ -160,8 +164,9 @@ class Stack:
         program = java.find()
         for node in nodes:
             kafka.prepare(program, node, nodes)
+        options = quick_start.options(program) if self._is_restless else []
         self.brokers = [
-            self._server(f"kafka-{node.node_id}", kafka.command(program, node), node.port, node.node_id)
+            self._server(f"kafka-{node.node_id}", kafka.command(program, node, options), node.port, node.node_id)
             for node in nodes
         ]
         self.kafka = ",".join(f"127.0.0.1:{port}" for port in client_ports)

@@ -21,6 +21,7 @@ from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from streams.access import kafka
 from streams.dead_letters import UNDELIVERED
+from streams.ending import ended
 from streams.halt import Refusal
 from streams.notify.backlog import Backlog, Owed, Remembered, remembered
 from streams.notify.observer import DeliveryObserver
@@ -87,7 +88,7 @@ class Courier(ConsumerRebalanceListener):
         try:
             await self._consumer.start()
         except BaseException:
-            await self._consumer.stop()
+            await ended(self._consumer.stop())
             raise
         await self._sender.__aenter__()
         self._consumer.subscribe([self._settings.topic(self._source)], listener=self)
@@ -96,7 +97,7 @@ class Courier(ConsumerRebalanceListener):
     async def __aexit__(self, *_: object) -> None:
         self._forget()
         await self._sender.__aexit__()
-        await self._consumer.stop()
+        await ended(self._consumer.stop())
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Let go of everything: what is under way is made again by the next owner, with the same id."""

@@ -21,6 +21,7 @@ from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from state.murmur2 import partition_of
 from streams.access import kafka
+from streams.ending import ended
 from streams.halt import Refusal
 from streams.notify.desk import Desk, Entry
 from streams.notify.load import Load
@@ -135,7 +136,7 @@ async def _take_turns(settings: Settings, load: Load, observer: DeliveryObserver
                     task.cancel()
                 await asyncio.gather(work, lost, return_exceptions=True)
     finally:
-        await member.stop()
+        await ended(member.stop())
 
 
 async def _poll_until(event: asyncio.Event, member: AIOKafkaConsumer) -> None:
@@ -182,8 +183,8 @@ async def _lead(settings: Settings, load: Load, observer: DeliveryObserver) -> N
             for notice in notices:
                 observer.decided(notice["delivery"]["fate"])
     finally:
-        await consumer.stop()
-        await producer.stop()
+        await ended(consumer.stop())
+        await ended(producer.stop())
 
 
 class _Writing:

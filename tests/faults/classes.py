@@ -7,6 +7,7 @@ import signal
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import redis.asyncio
@@ -15,19 +16,20 @@ from deploy.local.processes import Server
 from streams.halt import UNSAFE
 from streams.supervise import Child
 from tests.faults import brokers
-from tests.faults.stage import PARTITIONS, START_SECONDS, MissedError, Stage
+from tests.faults.stage import PARTITIONS, PROGRAM, START_SECONDS, MissedError, Stage
+from tests.faults.worker import SESSION_SECONDS
 
 Fault = Callable[[Stage, random.Random], Awaitable[None]]
 Choice = Callable[[Stage, random.Random], Awaitable[list[Server]]]
 
-FREEZE_SECONDS = 13.0
-"""Longer than the session of 10 s: others own the partitions when the zombie wakes."""
+FREEZE_SECONDS = SESSION_SECONDS + 3.0
+"""Others own the partitions when the zombie wakes."""
 
 AWAY_SECONDS = (2.0, 6.0)
 """For how long a broker or Redis is away."""
 
 OTHER_MODEL = "ecommerce-rfm"
-OTHER_LAYOUT = "tests.faults.next_layout"
+OTHER_LAYOUT = Path(__file__).with_name("next_layout.py")
 POINT_SECONDS = 120.0
 """For a worker to come to a named point."""
 
@@ -48,10 +50,13 @@ class Class:
         For the report.
     play
         Causes the fault on a stage under load and returns when it is over; MissedError when no work was left.
+    is_shared
+        Whether it breaks what all stages of a cluster live on, so that no other may play at the same time.
     """
 
     title: str
     play: Fault
+    is_shared: bool = False
 
 
 # ---- workers die
@@ -95,6 +100,7 @@ async def kill_at(point: str, stage: Stage, chance: random.Random) -> None:
 async def burst(stage: Stage, chance: random.Random) -> None:
     """SIGKILL whichever worker runs, again and again, also while they start, rebalance and restore."""
     await stage.busy()
+    stage.quiet()  # what nobody reads meanwhile waits
     done = 0
     while done < BURST_KILLS:
         await asyncio.sleep(chance.uniform(0.2, 2.0))
@@ -181,11 +187,11 @@ async def restart(stage: Stage, victim: Child) -> None:
     await stage.all_own()
 
 
-async def refused(stage: Stage, chance: random.Random, **other: str) -> None:
+async def refused(stage: Stage, chance: random.Random, *, model: str | None = None, program: Path = PROGRAM) -> None:
     """Let a worker join that cannot read the others' rows: it takes partitions over, refuses, and they come back."""
     del chance
     await stage.busy()
-    async with stage.guest(**other) as guest:
+    async with stage.guest(model=model, program=program) as guest:
         await stage.until(guest.given_up.done, START_SECONDS, "the guest does not refuse")
         await stage.landed()
         child, code = guest.given_up.result()
@@ -327,7 +333,7 @@ def _bounces() -> Iterable[tuple[str, Class]]:
             async def play(stage, chance, choose=choose, is_hard=is_hard):
                 await bounce(choose, is_hard=is_hard, stage=stage, chance=chance)
 
-            yield f"{key}_{manner}", Class(f"{words} of {title}", play)
+            yield f"{key}_{manner}", Class(f"{words} of {title}", play, is_shared=True)
 
 
 POINTS: Final = {
@@ -356,11 +362,11 @@ CLASSES: Final[Mapping[str, Class]] = {
     ),
     "upgrade": Class("workers of two versions side by side, rolled forth and back, one of the former killed", upgrade),
     **dict(_bounces()),
-    "coordinator": Class("kill -9 of the coordinator of an open transaction", coordinator),
-    "disk_full": Class("a broker's disk full", disk_full),
-    "redis_away": Class("Redis away for seconds", redis_away),
-    "redis_killed": Class("kill -9 of Redis, its memory lost", redis_killed),
-    "redis_flushed": Class("FLUSHALL", redis_flushed),
+    "coordinator": Class("kill -9 of the coordinator of an open transaction", coordinator, is_shared=True),
+    "disk_full": Class("a broker's disk full", disk_full, is_shared=True),
+    "redis_away": Class("Redis away for seconds", redis_away, is_shared=True),
+    "redis_killed": Class("kill -9 of Redis, its memory lost", redis_killed, is_shared=True),
+    "redis_flushed": Class("FLUSHALL", redis_flushed, is_shared=True),
     "compaction": Class("compaction of the changelog, then kill -9", compaction),
 }
 """In the order of the report."""

@@ -48,6 +48,14 @@ class Tally:
     sent: dict[str, int] = field(default_factory=dict)
     recoveries: list[float] = field(default_factory=list)
 
+    def add(self, other: "Tally") -> None:
+        """Add further rounds of the same class."""
+        self.rounds += other.rounds
+        self.violations += other.violations
+        self.missed += other.missed
+        self.recoveries += other.recoveries
+        self.count(other.sent)
+
     def count(self, sent: Mapping[str, int]) -> None:
         """Add what was written in a round."""
         for kind, number in sent.items():

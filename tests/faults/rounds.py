@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -30,6 +31,9 @@ logger = logging.getLogger(__name__)
 ROUNDS_PER_STAGE = 6
 """The recount reads a stage's whole history after every round: fresh topics keep it short."""
 
+SIDE_BY_SIDE = 2
+"""Stages at a time. Most of a round is waiting: for a session to end, for a worker to start."""
+
 ATTEMPTS = 5
 SMALL_MODEL = str(Path(__file__).parents[1] / "simulation" / "model.toml")
 HABITS = tuple((model, clock) for clock in ("log", "wall") for model in ("saas-renewal", SMALL_MODEL))
@@ -46,89 +50,113 @@ class Play:
         Results file.
     seed
         Of the first stage.
+    total
+        How many rounds there are, for telling how far it is.
     former
         Folder of another version's tree, for the class `upgrade`.
     """
 
-    def __init__(self, folder: Path, path: Path, seed: int, former: Path | None = None) -> None:
+    def __init__(self, folder: Path, path: Path, seed: int, total: int, former: Path | None = None) -> None:
         self._folder = folder
         self._former = former
         self._path = path
         self._seeds = count(seed)
-        self.violations = self.failures = 0
-        self._played = 0
+        self._total = total
+        self._began = time.monotonic()
+        self.done = self.violations = self.failures = 0
 
     async def run(self, stack: Stack, names: Sequence[str]) -> list[str]:
-        """Play classes in this order, on a fresh stage after every few rounds and after every violation.
+        """Play classes on fresh stages, two side by side as far as a fault leaves another stage alone.
 
         Returns
         -------
         list
             What is left to be played because the harness itself, not an invariant, has failed.
         """
-        left = list(names)
-        while left:
-            self._played = 0
+        apart = deque(name for name in names if not CLASSES[name].is_shared)
+        shared = deque(name for name in names if CLASSES[name].is_shared)
+        failures = self.failures
+        await asyncio.gather(*(self._stages(stack, apart, database) for database in range(SIDE_BY_SIDE)))
+        if self.failures == failures:
+            await self._stages(stack, shared, 0)
+        return [*apart, *shared]
+
+    async def _stages(self, stack: Stack, names: deque[str], database: int) -> None:
+        """Play what is left on one stage after the other, until the harness fails."""
+        failures = self.failures
+        while names and self.failures == failures:
             try:
-                await self._on_one_stage(stack, left[:ROUNDS_PER_STAGE], next(self._seeds))
+                await self._on_one_stage(stack, names, database)
             except Exception as error:  # whatever it is, the rounds go on with another cluster
                 logger.exception("the harness failed")
                 _say(f"the harness failed: {error!r}; going on with another cluster")
                 self.failures += 1
-                return left[self._played + 1 :]
-            left = left[self._played :]
-        return []
 
-    async def _on_one_stage(self, stack: Stack, names: Sequence[str], seed: int) -> None:
-        """Play until an invariant does not hold."""
-        began, chance = time.monotonic(), random.Random(seed)
+    async def _on_one_stage(self, stack: Stack, names: deque[str], database: int) -> None:
+        """Play until the stage has a long history or an invariant does not hold."""
+        seed, began, cluster = next(self._seeds), time.monotonic(), self.failures
+        chance = random.Random(seed)
         model, clock = HABITS[seed % len(HABITS)]
-        async with Stage(stack, self._folder, seed, model=model, clock=clock, tell=_say, former=self._former) as stage:
+
+        def tell(sentence: str) -> None:
+            _say(f"stage {seed}: {sentence}")
+
+        async with Stage(
+            stack, self._folder, seed, database=database, model=model, clock=clock, tell=tell, former=self._former
+        ) as stage:
             stage.quiet()
             await stage.all_own()
-            _say(f"stage {seed}: {Path(model).stem}, {clock} clock, ready in {time.monotonic() - began:.1f} s")
-            for name in names:
-                holds = await self._round(stage, chance, name)
-                self._played += 1
-                if not holds:
+            tell(f"{Path(model).stem}, {clock} clock, ready in {time.monotonic() - began:.1f} s")
+            for _ in range(ROUNDS_PER_STAGE):
+                if not names or self.failures > cluster or not await self._round(stage, chance, names.popleft()):
                     return
 
     async def _round(self, stage: Stage, chance: random.Random, name: str) -> bool:
         """Play one round; return whether all invariants held."""
-        tallies = read(self._path)
-        tally = tallies.setdefault(name, Tally())
         before, began = stage.load.sent.copy(), time.monotonic()
-        violation = None
+        tally, violation, checked = Tally(), None, ""
+        stage.seconds.clear()
         try:
             await self._land(stage, chance, name, tally)
-            played = time.monotonic() - began
-            seconds = await stage.caught_up()
+            with stage.step("caught up"):
+                tally.recoveries.append(round(await stage.caught_up(), 1))
             events, alerts = await stage.check()
+            checked = f"{events} events and {alerts} alerts checked"
         except (ViolationError, AssertionError) as error:
             violation = f"{type(error).__name__}: {error}"
             tally.violations.append(violation[:1500])
+            tally.recoveries.clear()
             self.violations += 1
-            _say(f"{name}: VIOLATION: {violation}\n  logs of {stage.settings.app_id} in {self._folder}")
-        else:
-            tally.recoveries.append(round(seconds, 1))
-            _say(
-                f"{name}: {played:.1f} s, caught up {seconds:.1f} s later, {events} events and {alerts} alerts checked;"
-                f" {time.monotonic() - began:.1f} s in all"
-            )
+            checked = f"VIOLATION: {violation}\n  logs of {stage.settings.app_id} in {self._folder}"
         tally.rounds += 1
         tally.count(stage.load.sent - before)
-        write(tallies, self._path)
+        self._add(name, tally)
+        now = time.monotonic()
+        steps = ", ".join(f"{step} {seconds:.1f}" for step, seconds in stage.seconds.items())
+        stage.tell(
+            f"{name}: {now - began:.1f} s ({steps}), {checked};"
+            f" {self.done} of {self._total} rounds in {(now - self._began) / 60:.1f} min"
+        )
         return violation is None
+
+    def _add(self, name: str, tally: Tally) -> None:
+        """Add a round to the file, to which another stage may have added since this one began."""
+        tallies = read(self._path)
+        tallies.setdefault(name, Tally()).add(tally)
+        write(tallies, self._path)
+        self.done += 1
 
     async def _land(self, stage: Stage, chance: random.Random, name: str, tally: Tally) -> None:
         for _ in range(ATTEMPTS):
             stage.quiet()
-            await stage.all_own()
+            with stage.step("all own"):
+                await stage.all_own()
             try:
-                await CLASSES[name].play(stage, chance)
+                with stage.step("fault"):
+                    await CLASSES[name].play(stage, chance)
             except MissedError as missed:
                 tally.missed += 1
-                _say(f"{name}: missed ({missed}), again")
+                stage.tell(f"{name}: missed ({missed}), again")
             else:
                 stage.quiet()
                 return
@@ -172,9 +200,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bellwether-faults-") as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        play = Play(folder, options.results, options.seed, options.former)
+        play = Play(folder, options.results, options.seed, len(left), options.former)
         while left:
-            with Stack(brokers=3) as stack:
+            began = time.monotonic()
+            with Stack(brokers=3, is_restless=True) as stack:
+                _say(f"three brokers and Redis, ready in {time.monotonic() - began:.1f} s")
                 left = asyncio.run(play.run(stack, left))
     tallies = read(options.results)
     print(table(tallies))

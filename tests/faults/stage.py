@@ -34,7 +34,7 @@ from tests.faults.load import Load
 from tests.invariants import ViolationError
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = "streams.cli"
+PROGRAM = Path(__file__).with_name("worker.py")
 PARTITIONS = 4
 POLL_SECONDS = 0.1
 START_SECONDS = 240.0
@@ -66,6 +66,8 @@ class Stage:
     ----------
     stack
         Three brokers and Redis.
+    database
+        Number of the stage's database in Redis: another stage may play at the same time.
     folder
         For logs.
     seed
@@ -88,6 +90,7 @@ class Stage:
         folder: Path,
         seed: int,
         *,
+        database: int = 0,
         model: str,
         clock: str,
         tell: Callable[[str], None],
@@ -100,7 +103,7 @@ class Stage:
         self.settings = replace(
             Settings(),
             kafka=stack.kafka,
-            redis_url=stack.redis_url,
+            redis_url=f"{stack.redis_url.rpartition('/')[0]}/{database}",
             app_id=name,
             topic_prefix=f"{name}-",
             model=model,
@@ -118,10 +121,12 @@ class Stage:
         ]
         self.ends: Counter[str] = Counter()
         """How workers ended → how often."""
+        self.seconds: dict[str, float] = {}
+        """Step of the round under way → how long it took."""
 
     async def __aenter__(self) -> Self:
         with redis.Redis.from_url(self.settings.redis_url) as database:
-            database.flushall()
+            database.flushdb()
         await self._create_topics()
         await self.load.__aenter__()
         self.supervisor = Supervisor(self.children, self._note, healthy_seconds=5.0)
@@ -157,13 +162,13 @@ class Stage:
     def _names(self) -> dict[str, topics.Topic]:
         return {topics.kafka_name(topic, self.settings): topic for topic in topics.TOPICS}
 
-    def _child(self, name: str, port: int, model: str, program: str = PROGRAM) -> Child:
+    def _child(self, name: str, port: int, model: str, program: Path = PROGRAM) -> Child:
         environ = {
             **os.environ,
             **replace(self.settings, metrics_port=port, model=model).environ(),
             "PYTHONPATH": str(ROOT),
         }
-        command = [sys.executable, "-u", "-m", program, "worker"]
+        command = [sys.executable, "-P", "-u", str(program), "worker"]
         return Child(name, command, environ, self.folder / f"{self.settings.app_id}-{name}.log")
 
     def _note(self, sentence: str) -> None:
@@ -172,7 +177,7 @@ class Stage:
 
     # ---- workers
 
-    def guest(self, *, model: str | None = None, program: str = PROGRAM) -> Supervisor:
+    def guest(self, *, model: str | None = None, program: Path = PROGRAM) -> Supervisor:
         """Return one more worker, perhaps with another model or as another program, to be entered and left."""
         guest = self._child("guest", free_ports(1)[0], model or self.settings.model, program)
         return Supervisor([guest], self._note, healthy_seconds=5.0)
@@ -289,6 +294,15 @@ class Stage:
                 raise ViolationError(f"the changelog is not compacted within {START_SECONDS:.0f} s")
             await asyncio.sleep(1)
 
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Count the time of the block as a step of the round under way."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
+
     # ---- work
 
     async def busy(self) -> None:
@@ -325,11 +339,14 @@ class Stage:
 
     async def check(self) -> tuple[int, int]:
         """Let everything come to rest and recount all of it; return events and alerts so far."""
-        await self.load.settle()
         deadline = time.monotonic() + LEVEL_SECONDS
-        logs = await verify.still_logs(self.settings, deadline)
-        self.load.sent["doubled"] = verify.doubled(logs, self.load.values)
-        check = await asyncio.to_thread(verify.recount, self.settings, self.compiled, logs, self.load.sent)
-        await verify.redis_equals_the_topics(self.settings, deadline)
+        with self.step("rest"):
+            await self.load.settle()
+            logs = await verify.still_logs(self.settings, deadline)
+        with self.step("recount"):
+            self.load.sent["doubled"] = verify.doubled(logs, self.load.values)
+            check = await asyncio.to_thread(verify.recount, self.settings, self.compiled, logs, self.load.sent)
+        with self.step("Redis"):
+            await verify.redis_equals_the_topics(self.settings, deadline)
         self.no_worker_gave_up()
         return self.load.sent.total(), check.alerts

@@ -12,6 +12,7 @@ from state.layout import INPUT_TOPICS
 from state.partition import Partition
 from state.record import Record
 from streams import topics
+from streams.recovery import look_at
 from streams.settings import Settings
 from tests.invariants import READ, Check, Logs, ViolationError
 from tests.streams.projecting import content, expected
@@ -79,6 +80,7 @@ async def _settled_ends(settings: Settings) -> list[int] | None:
         async with AIOKafkaConsumer(bootstrap_servers=settings.kafka, isolation_level=level) as consumer:
             names = [topics.kafka_name(topic, settings) for topic in topics.TOPICS if topic.name in READ]
             places = [TopicPartition(name, number) for name in names for number in range(settings.partitions)]
+            look_at(consumer, places)
             ends.append(await consumer.end_offsets(places))
     written, stable = ends
     journal = settings.topic("journal")

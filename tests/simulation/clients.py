@@ -202,6 +202,9 @@ class Consumer:
         """Read these partitions."""
         self._positions = dict.fromkeys(tps, 0)
 
+    def pause(self, *tps: TopicPartition) -> None:
+        """Fetch nothing of these partitions, which nobody asks for anyway."""
+
     def subscribe(self, topics: Sequence[str], listener: Any) -> None:
         """Read the partitions the group assigns, of all these topics."""
         self._topics = tuple(topics)
