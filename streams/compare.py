@@ -116,19 +116,40 @@ def _change(before: dict[str, Any], after: dict[str, Any]) -> Change:
 def _lived(
     files: Sequence[EventFile], model: Model, note: Callable[[str], None], passed: Callable[[int], None] | None
 ) -> tuple[dict[str, dict[str, Any]], Replay]:
-    """Return the last snapshot of every account, and the replay it comes from; a file out of order is read whole."""
+    """Return the last snapshot of every account, and the replay it comes from."""
+    last: dict[str, dict[str, Any]] = {}
+
+    def keep(found: list[dict[str, Any]]) -> None:
+        last.update({snapshot["account_id"]: snapshot for snapshot in found})
+
+    def begin(replay: Replay) -> None:
+        last.clear()
+        replay.sinks = Sinks(snapshots=keep, passed=passed)
+
+    return last, played(files, model, note, begin)
+
+
+def played(
+    files: Sequence[EventFile], model: Model, note: Callable[[str], None], begin: Callable[[Replay], None]
+) -> Replay:
+    """Return a replay of a history that is over. A file out of order is read whole, and the replay started again.
+
+    Parameters
+    ----------
+    note
+        Told in a sentence that it starts again.
+    begin
+        Gives a replay its sinks before its first event.
+    """
     whole: frozenset[str] = frozenset()
+    compiled = compile_model(model)
     while True:
-        last: dict[str, dict[str, Any]] = {}
-
-        def keep(found: list[dict[str, Any]], last: dict[str, dict[str, Any]] = last) -> None:
-            last.update({snapshot["account_id"]: snapshot for snapshot in found})
-
-        replay = Replay(compile_model(model), Sinks(snapshots=keep, passed=passed))
+        replay = Replay(compiled)
+        begin(replay)
         try:
             replay.run(in_order(files, TOPICS, whole))
         except UnsortedError as found:
             note(f"{Path(found.name).name}: not sorted by occurred_at, so it is read into memory; starting again")
             whole |= {found.name}
         else:
-            return last, replay
+            return replay

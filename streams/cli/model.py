@@ -10,7 +10,7 @@ from scoring.model import Model
 from scoring.presets import load_model, preset_names
 from scoring.schema import json_schema
 from scoring.words import describe
-from streams.cli import model_diff, model_publish, model_shadow
+from streams.cli import model_diff, model_fairness, model_publish, model_shadow
 from streams.cli.output import note, result
 from streams.halt import FAILED
 from streams.settings import Settings
@@ -27,6 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--json", action="store_true", help="print the outcome as JSON")
     show.add_argument("--variables", action="store_true", help="list what rules and overrides may read instead")
     model_diff.arguments(actions.add_parser("diff", help="what another model says differently, and changes for whom"))
+    model_fairness.arguments(actions.add_parser("fairness", help="is any segment treated unlike the rest"))
     model_publish.arguments(actions)
     model_shadow.arguments(actions.add_parser("shadow", help="what a model would say beside the one that scores"))
     actions.add_parser("schema", help="print the JSON Schema of model files, for editors")
@@ -38,8 +39,8 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
         sys.stdout.write(orjson.dumps(json_schema(), option=orjson.OPT_INDENT_2).decode() + "\n")
         return 0
     try:
-        if options.action == "diff":
-            return model_diff.run(options)
+        if options.action in ("diff", "fairness"):
+            return (model_diff if options.action == "diff" else model_fairness).run(options)
         if options.action in ("publish", "rollback", "history"):
             return model_publish.run(options, settings)
         if options.action == "shadow":
