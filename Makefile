@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint type bench bench-peers profile histories leadtime sim bounds faults audit lock clean
+.PHONY: help setup demo test check lint type bench bench-peers bench-publish microbench profile histories leadtime sim bounds faults audit lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,8 +34,11 @@ lint: setup ## ruff: rules and format
 type: setup ## mypy, strict
 	$(BIN)/mypy
 
-bench: setup ## measure throughput on this machine
-	$(BIN)/bellwether bench
+bench: setup ## measure throughput on this machine; RESULTS=file keeps the figures
+	$(BIN)/bellwether bench $(if $(RESULTS),--results $(RESULTS))
+
+bench-publish: setup ## write the figures of docs/bench.json into README and docs/results.md
+	$(BIN)/python -m tests.bench.publish
 
 PEERS := .venv/peers
 bench-peers: setup $(PEERS)/.installed ## the same beside Quix Streams, Bytewax and stock Faust, ROUNDS times (1); RESULTS=file keeps the figures
@@ -46,6 +49,10 @@ $(PEERS)/.installed: tests/bench/peers/requirements.txt | setup
 	$(BIN)/python -m venv --clear $(PEERS)
 	$(PEERS)/bin/pip install --quiet --require-hashes -r $<
 	@touch $@
+
+microbench: setup ## time each stage by itself; COMPARE=1 beside the last one kept, KEEP=1 keeps this one
+	$(BIN)/pytest tests/bench/test_stages.py --benchmark-enable --benchmark-columns=median,iqr,rounds --benchmark-sort=name \
+	  $(if $(KEEP),--benchmark-autosave) $(if $(COMPARE),--benchmark-compare)
 
 profile: setup ## where the time of applying goes, function by function
 	$(BIN)/python -m streams.bench.profile

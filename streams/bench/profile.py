@@ -9,13 +9,13 @@ import cProfile
 import os
 import pstats
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
-from state.warming import warm
-from streams.bench.stages import PARTITION, feed, stretches
+from streams.bench.stages import PARTITION, feed, prepared
 from streams.bench.workload import Workload
 from streams.kernel_cache import use_kernel_cache
-from streams.scorer import load_compiled, new_partition
+from streams.scorer import new_partition
 from streams.settings import Settings
 
 LINES = 30
@@ -44,10 +44,8 @@ def main() -> None:
     parser.add_argument("--accounts", type=int, default=20_000, metavar="N", help="accounts in it (20000)")
     given = parser.parse_args()
     settings = Settings.from_environ(os.environ)
-    compiled = load_compiled(settings)
-    for step in warm(compiled):
-        print(f"warming: {step}", flush=True)
-    work = list(stretches(Workload(events=given.events, accounts=given.accounts), settings.partitions))
+    workload = Workload(events=given.events, accounts=given.accounts)
+    compiled, work = prepared(settings, workload, partial(print, flush=True))
     profile = cProfile.Profile()
     partition = new_partition(PARTITION, settings, compiled)
     spent = profile.runcall(feed, partition, work, nullcontext())

@@ -19,6 +19,8 @@ def figures(
     restored: Mapping[str, float],
     stages: Mapping[str, float],
     latency: Latency,
+    busy: Latency,
+    help_seconds: float,
 ) -> dict[str, object]:
     """Return every figure by the name it has in `--json`."""
     rate, bound = through.events_per_second, limit["events"] / limit["seconds"]
@@ -40,12 +42,8 @@ def figures(
         "stock_faust_events_per_second": round(stock_rate),
         "stock_faust_events": round(stock["events"]),
         "ratio_to_stock_faust": round(rate / stock_rate, 1),
-        "latency_ms": {
-            "p50": round(latency.p50_ms, 1),
-            "p99": round(latency.p99_ms, 1),
-            "events_per_second": round(latency.events_per_second),
-            "alerts": latency.alerts,
-        },
+        "latency_ms": _latency(latency),
+        "latency_at_80_percent_ms": _latency(busy),
         "restore_accounts_per_second": round(restored["accounts"] / restored["restore_seconds"]),
         "sweep_accounts_per_second": round(24 * restored["accounts"] / restored["sweep_seconds"]),
         "sweep_longest_slice_ms": round(restored["sweep_longest_slice_seconds"] * 1000, 1),
@@ -58,6 +56,8 @@ def figures(
         "measured_events": through.events,
         "accounts": restored["accounts"],
         "resident_bytes": through.last.resident_bytes,
+        "help_seconds": round(help_seconds, DECIMALS),
+        "worker_ready_seconds": round(through.ready_seconds, 1),
         "worker_start_seconds": round(through.start_seconds, 1),
         "worker_restart_seconds": round(latency.start_seconds, 1),
         "stages_microseconds_per_event": {
@@ -73,6 +73,17 @@ def figures(
             "python": platform.python_version(),
             "load": round(os.getloadavg()[0], 1),
         },
+    }
+
+
+def _latency(found: Latency) -> dict[str, float]:
+    return {
+        "p50": round(found.p50_ms, 1),
+        "p99": round(found.p99_ms, 1),
+        "redis_p50": round(found.redis_p50_ms, 1),
+        "redis_p99": round(found.redis_p99_ms, 1),
+        "events_per_second": round(found.events_per_second),
+        "alerts": found.alerts,
     }
 
 

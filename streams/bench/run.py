@@ -18,6 +18,7 @@ from streams.bench.crowd import measure_crowd
 from streams.bench.latency import measure_latency
 from streams.bench.loading import preload
 from streams.bench.report import figures
+from streams.bench.start import help_seconds
 from streams.bench.throughput import run_through
 from streams.bench.workload import Workload
 from streams.halt import Refusal
@@ -28,6 +29,10 @@ STEADY_RATE = 20_000
 """Events per second of the latency phase, where the machine can carry it."""
 STEADY_SHARE = 0.5
 """Of the maximum just measured: the latency of a queue that only grows tells nothing."""
+STEADY_WIDTH = 5
+"""Accounts of the latency phases for each one of the workload: 100 000, most of which the worker has not met before."""
+BUSY_SHARE = 0.8
+"""Of the maximum, in the second latency phase."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class Plan:
     events, accounts
         Of the workload, ≥ 1.
     steady_seconds
-        Length of the latency phase, > 4.
+        Length of each latency phase, > 4.
     """
 
     events: int = 600_000
@@ -81,10 +86,11 @@ def own_stack(settings: Settings, tell: Callable[[str], None]) -> Iterator[tuple
         raise Refusal(f"warm: {warmed.stderr.strip()[-500:]}")
     tell("starting Kafka")
     try:
-        with Stack(redis=False) as stack, tempfile.TemporaryDirectory(prefix="bellwether-bench-") as folder:
+        with Stack() as stack, tempfile.TemporaryDirectory(prefix="bellwether-bench-") as folder:
             own = replace(
                 settings,
                 kafka=stack.kafka,
+                redis_url=str(stack.redis_url),
                 app_id="bench",
                 topic_prefix="",
                 clock="log",
@@ -112,14 +118,15 @@ async def _measure(plan: Plan, settings: Settings, folder: Path, tell: Callable[
     restored = await children.measure_restore(settings)
     tell("stages")
     stages = await children.measure_stages(settings, workload)
-    rate = min(STEADY_RATE, int(STEADY_SHARE * through.events_per_second))
-    steady = Workload(
-        events=rate * plan.steady_seconds,
-        accounts=plan.accounts,
-        start_ms=workload.end_ms,
-        span_ms=plan.steady_seconds * 1000,
-        skewed_ratio=0.0,
-        seed=2,
-    )
+    top = through.events_per_second
+    steady = _feed(min(STEADY_RATE, int(STEADY_SHARE * top)), plan, workload.end_ms, seed=2)
     latency = await measure_latency(settings, folder, steady, plan.events, tell)
-    return figures(through, limit, stock, restored, stages, latency)
+    busy = _feed(int(BUSY_SHARE * top), plan, steady.end_ms, seed=3)
+    at_80 = await measure_latency(settings, folder, busy, plan.events + steady.events, tell)
+    return figures(through, limit, stock, restored, stages, latency, at_80, help_seconds())
+
+
+def _feed(rate: int, plan: Plan, start_ms: int, seed: int) -> Workload:
+    """Return events at a steady rate over many accounts, from the time at which the ones before end."""
+    seconds = plan.steady_seconds
+    return Workload(rate * seconds, plan.accounts * STEADY_WIDTH, start_ms, seconds * 1000, skewed_ratio=0.0, seed=seed)

@@ -1,20 +1,23 @@
 """Where the core's time goes: one partition's state fed in this process, without Kafka. Run as a child process.
 
-It prints one JSON object: microseconds an event for decode, resolve (identity, duplicates, columns), kernel, sweep and
-encode.
+It prints one JSON object: microseconds an event for decode, resolve (identity, duplicates, columns), kernel, sweep,
+encode, and produce (records into Kafka's batches; what the client does to send them is not part of it).
 """
 
 import cProfile
 import os
 import pstats
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import NamedTuple
 
 import orjson
+from aiokafka.producer.message_accumulator import BatchBuilder
 
+from scoring.compile import Compiled
+from state.flush import Flush
 from state.murmur2 import partition_of
 from state.partition import Partition
 from state.warming import warm
@@ -31,6 +34,9 @@ FLUSH_RECORDS = 20_000
 HOUR_MS = 3_600_000
 FUNCTIONS = {"decode": "decode_chunk", "kernel": "apply_events"}
 """Stage → the function it is spent in, once a chunk: the profiler costs nothing there."""
+
+
+BATCH_BYTES = 1 << 20
 
 
 class Entry(NamedTuple):
@@ -79,6 +85,7 @@ class Spent:
     apply: float = 0.0
     sweep: float = 0.0
     encode: float = 0.0
+    produce: float = 0.0
     events: int = 0
 
 
@@ -104,24 +111,48 @@ def feed(partition: Partition, work: Sequence[list[Run]], watching: AbstractCont
             pass
         spent.sweep += perf_counter() - began
         began = perf_counter()
-        partition.take_flush()
+        flush = partition.take_flush()
+        assert flush is not None
         spent.encode += perf_counter() - began
+        began = perf_counter()
+        pack(flush)
+        spent.produce += perf_counter() - began
     return spent
+
+
+def pack(flush: Flush) -> list[bytes]:
+    """Write a flush's records into batches as the producer would; return those."""
+    batches = []
+    for messages in (flush.changelog, flush.alerts, flush.scores, flush.cohorts, [flush.journal]):
+        batch = BatchBuilder(BATCH_BYTES, 0, is_transactional=1)
+        for key, value, pairs, timestamp, _ in messages:
+            headers = list(pairs)
+            if batch.append(key=key, value=value, timestamp=timestamp, headers=headers) is None:
+                batches.append(bytes(batch._build()))  # noqa: SLF001 - what the producer calls
+                batch = BatchBuilder(BATCH_BYTES, 0, is_transactional=1)
+                batch.append(key=key, value=value, timestamp=timestamp, headers=headers)
+        batches.append(bytes(batch._build()))  # noqa: SLF001
+    return batches
+
+
+def prepared(settings: Settings, workload: Workload, tell: Callable[[str], None]) -> tuple[Compiled, list[list[Run]]]:
+    """Return the model with its kernel warm, and the workload of one partition, cut as a worker's inbox would."""
+    compiled = load_compiled(settings)
+    for step in warm(compiled):
+        tell(f"warming: {step}")
+    return compiled, list(stretches(workload, settings.partitions))
 
 
 def measure(settings: Settings, workload: Workload) -> dict[str, float]:
     """Return stage → microseconds an event."""
-    compiled = load_compiled(settings)
-    for _ in warm(compiled):
-        pass
-    work = list(stretches(workload, settings.partitions))
+    compiled, work = prepared(settings, workload, lambda _: None)
     profile = cProfile.Profile()
     spent = feed(new_partition(PARTITION, settings, compiled), work, profile)
     # (file, line, function) → (calls, primitive calls, own seconds, cumulative seconds, callers)
     cumulative = {function: figures[3] for (_, _, function), figures in pstats.Stats(profile).stats.items()}  # type: ignore[attr-defined]
     seconds = {stage: cumulative.get(function, 0.0) for stage, function in FUNCTIONS.items()}
     seconds["resolve"] = spent.apply - sum(seconds.values())
-    seconds |= {"sweep": spent.sweep, "encode": spent.encode}
+    seconds |= {"sweep": spent.sweep, "encode": spent.encode, "produce": spent.produce}
     return {stage: each / spent.events * 1e6 for stage, each in seconds.items()}
 
 

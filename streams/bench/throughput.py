@@ -13,6 +13,7 @@ import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.bench.progress import Progress, Sample
+from streams.bench.start import ready_seconds
 from streams.bench.workload import TOPICS
 from streams.halt import Refusal
 from streams.settings import Settings
@@ -31,14 +32,15 @@ class Throughput:
 
     Parameters
     ----------
-    start_seconds
-        From the process's start to its first commit.
+    ready_seconds, start_seconds
+        From the process's start to when it says that it is ready, and to its first commit.
     first, last
         The worker at its first commit and when everything was committed: rates are taken between the two.
     counters
         Sample of the worker's metrics at the end, labels in its name → number.
     """
 
+    ready_seconds: float
     start_seconds: float
     first: Sample
     last: Sample
@@ -94,6 +96,7 @@ async def run_through(settings: Settings, folder: Path, events: int, tell: Calla
     async with Supervisor([child], tell) as supervisor:
         pid = await pid_of(supervisor, child)
         async with Progress(settings, TOPICS, pid) as progress:
+            waiting = asyncio.create_task(ready_seconds(settings.metrics_port, began))
             try:
                 first = await _until(progress, 1, START_SECONDS, tell)
                 start_seconds = first.at - began
@@ -103,7 +106,9 @@ async def run_through(settings: Settings, folder: Path, events: int, tell: Calla
                 raise Refusal(
                     f"worker: expected it to commit {events} events, it {_fate(error)}{child.last_words()}"
                 ) from error
-    return Throughput(start_seconds, first, last, counters)
+            finally:
+                waiting.cancel()
+    return Throughput(waiting.result(), start_seconds, first, last, counters)
 
 
 def scrape(port: int) -> dict[str, float]:

@@ -50,9 +50,16 @@ def test_the_whole_bench_runs(capsys: pytest.CaptureFixture[str]) -> None:
         "sweep_accounts_per_second",
         "bytes_per_account",
         "changelog_bytes_per_event",
+        "help_seconds",
+        "worker_ready_seconds",
     }
     assert all(found[name] > 0 for name in wanted)
-    assert found["latency_ms"]["p50"] <= found["latency_ms"]["p99"]
+    for waits in (found["latency_ms"], found["latency_at_80_percent_ms"]):
+        assert waits["alerts"] > 0
+        assert waits["p50"] <= waits["p99"]
+        assert waits["p50"] < waits["redis_p50"] <= waits["redis_p99"]
+    stages = {"fetch", "decode", "resolve", "kernel", "encode", "sweep", "commit_wall"}
+    assert stages <= found["stages_microseconds_per_event"].keys()
 
 
 @pytest.mark.slow
