@@ -285,7 +285,9 @@ def put_crossing(
 
 
 @part
-def put_move(plan: Plan, words: Words, move: Ints, picture: Floats, none: Floats, buffer: Bytes, place: int) -> int:
+def put_move(
+    plan: Plan, words: Words, move: Ints, picture: Floats, none: Floats, sequence: int, buffer: Bytes, place: int
+) -> int:
     """Write the members of an alert that follow from its move and the picture beside it."""
     place = put_time(buffer, put_text(buffer, place, b'"occurred_at":"'), move[MOVE_AT])
     place = put_whole(buffer, put_text(buffer, place, b'","sequence":'), move[MOVE_SEQUENCE])
@@ -313,8 +315,10 @@ def put_move(plan: Plan, words: Words, move: Ints, picture: Floats, none: Floats
     else:
         before = picture[start + width : start + 2 * width]
         place = put_reasons(words, buffer, place, values, contributions, before, days)
-    place = put_text(buffer, place, b",")
-    return put_positions(plan, words, buffer, place, move[MOVE_POSITIONS : MOVE_POSITIONS + ROW_TOPICS])
+    place = put_text(buffer, place, b',"decided_at":{"journal_sequence":')
+    place = put_text(buffer, put_whole(buffer, place, sequence), b",")
+    place = put_positions(plan, words, buffer, place, move[MOVE_POSITIONS : MOVE_POSITIONS + ROW_TOPICS])
+    return put_text(buffer, place, b"}")
 
 
 @entry
@@ -325,6 +329,7 @@ def tell_moves(
     moves: NDArray[np.int64],
     pictures: NDArray[np.float64],
     first: int,
+    sequence: int,
     room: int,
     buffer: Bytes,
     ends: NDArray[np.int64],
@@ -334,6 +339,7 @@ def tell_moves(
     Parameters
     ----------
     moves, pictures : lines of `Work.moves` and `Work.pictures`
+    sequence : int, number of the flush that carries the alerts
     room : int, `Teller.room`; the buffer has at least that many bytes
     ends : int64 array [move], written: where its members end
     """
@@ -341,6 +347,6 @@ def tell_moves(
     for k in range(first, moves.shape[0]):
         if place + room > buffer.size:
             return k
-        place = put_move(plan, words, moves[k], pictures[k], work.nothing, buffer, place)
+        place = put_move(plan, words, moves[k], pictures[k], work.nothing, sequence, buffer, place)
         ends[k] = place
     return moves.shape[0]
