@@ -9,6 +9,7 @@ next be looked at: its next grid point or the end of a timer, whichever comes fi
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scoring.jit import entry, part
 from scoring.plan import Plan
@@ -36,6 +37,7 @@ from state.layout import (
     TILE_DAYS,
     TODAY,
 )
+from state.relative import add_pace
 from state.rows import Rows
 from state.score import (
     finish_score,
@@ -173,12 +175,20 @@ def settle(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
 
 
 @entry
-def sweep(plan: Plan, rows: Rows, work: Work, first: int, last: int, to_ms: int) -> int:
-    """Let time pass for rows ``[first, last)``; return the first row not done (room for moves ran out), else `last`."""
+def sweep(
+    plan: Plan, rows: Rows, work: Work, first: int, last: int, to_ms: int, first_day: int, sums: NDArray[np.int64]
+) -> int:
+    """Let time pass for rows ``[first, last)``; return the first row not done (room for moves ran out), else `last`.
+
+    The paces of the days from `first_day` on, as many as `sums` has, are added to it while a row is at hand
+    (`state.relative.add_pace`).
+    """
     for row in range(first, last):
-        if row + 2 < last and rows.next_due[row + 2] <= to_ms:
+        if row + 2 < last and (rows.next_due[row + 2] <= to_ms or sums.shape[0] > 0):
             fetch_columns(plan, rows, row + 2)
             fetch_tiles(plan, rows, row + 1)
         if rows.next_due[row] <= to_ms and not advance(plan, rows, work, row, to_ms):
             return row
+        if sums.shape[0] > 0:
+            add_pace(plan, rows, row, first_day, to_ms, sums)
     return last

@@ -23,7 +23,6 @@ from state.flush import Message
 from state.layout import DAY_MS, HOUR_MS, NO_VALUE, TILE_DAYS
 from state.record import Record
 from state.rejections import Rejection, rejection_of
-from state.relative import add_paces
 from state.store import AccountStore
 
 LATENESS_MS: Final = 6 * HOUR_MS
@@ -130,6 +129,9 @@ class Cohorts:
         self.segments = [EVERYBODY]
         self.summed_through = NO_VALUE
         """Newest UTC day that was summed."""
+        self.first_day = 0
+        self.found = np.zeros((0, COHORTS, len(self._signals), 2), np.int64)
+        """Sums of the days from `first_day` on: cohort, signal, accounts and paces."""
         self._kept: dict[int, Kept] = {}
         self._unwritten: list[Kept] = []
         self._sums: list[Message] = []
@@ -150,20 +152,21 @@ class Cohorts:
         """The references that are kept, by day."""
         return tuple(self._kept[day] for day in sorted(self._kept))
 
-    def sum_days(self, clock_ms: int) -> None:
-        """Sum the days that are over by now, when all rows stand at the clock."""
-        if not self._signals or clock_ms == NO_VALUE:
-            return
-        last = _last_over(clock_ms)
-        first = max(self.summed_through + 1, last - (TILE_DAYS - 5))
-        if first > last:
-            return
-        self.summed_through = last
-        sums = np.zeros((last + 1 - first, COHORTS, len(self._signals), 2), np.int64)
-        add_paces(self._plan, self._store.handle, len(self._store), first, clock_ms, sums)
-        for day, found in enumerate(sums, first):
+    def open_days(self, clock_ms: int) -> None:
+        """Begin to sum the days that are over by now: a sweep that brings all rows to the clock adds to `found`."""
+        first, last = self.summed_through + 1, self.summed_through
+        if self._signals and clock_ms != NO_VALUE:
+            last = _last_over(clock_ms)
+            first = max(first, last - (TILE_DAYS - 5))
+        self.first_day = first
+        self.found = np.zeros((max(last + 1 - first, 0), COHORTS, len(self._signals), 2), np.int64)
+
+    def close_days(self, clock_ms: int) -> None:
+        """End it: all rows stand at the clock."""
+        for day, found in enumerate(self.found, self.first_day):
             value = msgspec.json.encode(Sums(day, self._totals(found)))
             self._sums.append(Message(b"sums", value, (), clock_ms))
+            self.summed_through = day
 
     def take_sums(self) -> list[Message]:
         """Return the records of the days summed since the last call."""

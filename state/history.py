@@ -45,7 +45,7 @@ class HistoryPartition(Partition):
         """Let time pass for all accounts up to and including an instant, milliseconds UTC; never back."""
         if as_of_ms > self.clock_ms:
             self.clock_ms = as_of_ms
-            self._sweep_from = 0
+            self._begin_sweep()
             self._finish_sweep()
             self._add_up_cohorts()
 

@@ -133,6 +133,11 @@ class Partition(Book):
         if self._stretch[0] >= 1_000:
             self._stretch = [0, 0]
 
+    def _begin_sweep(self) -> None:
+        """Have every row brought to the clock before anything else is applied."""
+        self._sweep_from = 0
+        self.cohorts.open_days(self.clock_ms)
+
     def sweep(self, max_rows: int) -> bool:
         """Run at most `max_rows` rows (≥ 1) of a pending sweep; True when nothing is pending."""
         if self._sweep_from is None:
@@ -140,11 +145,14 @@ class Partition(Book):
         first = self._sweep_from
         last = min(first + max_rows, len(self.store))
         while first < last:
-            first = sweep(self.plan, self.store.handle, self.work, first, last, self.clock_ms)
+            first = sweep(
+                *(self.plan, self.store.handle, self.work, first, last, self.clock_ms),
+                *(self.cohorts.first_day, self.cohorts.found),
+            )
             self._outflow.take_moves()
         self._sweep_from = None if last == len(self.store) else last
         if self._sweep_from is None:
-            self.cohorts.sum_days(self.clock_ms)
+            self.cohorts.close_days(self.clock_ms)
         return self._sweep_from is None
 
     def _unseen(self, topic: str, records: Sequence[Record]) -> Sequence[Record]:
@@ -330,7 +338,7 @@ class Partition(Book):
         assert self._held is not None
         self.clock_ms = self._held.as_of_ms
         self._held = None
-        self._sweep_from = 0
+        self._begin_sweep()
 
     def _refuse(self, refused: Sequence[Refused]) -> None:
         for _, topic, record, rejection in refused:
@@ -433,7 +441,7 @@ class Partition(Book):
         rows, count = self.store.rows, len(self.store)
         self.derive()
         if self.clock_ms != NO_VALUE:
-            self._sweep_from = 0
+            self._begin_sweep()
             self.sweep(max(count, 1))
         # What the way to the clock brought up was announced and written before the restart.
         assert not self._outflow.has_moves, "a restored row moved on its way to the clock"

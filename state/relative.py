@@ -11,7 +11,7 @@ from scoring import plan as p
 from scoring import trajectory
 from scoring.arrays import Ints
 from scoring.cohorts import LONG_SILENCE, LONG_SILENCE_DAYS, PACE_LIMIT, PACE_UNIT, RELATIVE_DORMANT_DAYS, leaned_rate
-from scoring.jit import entry, part
+from scoring.jit import part
 from scoring.plan import Plan
 from state.births import known_since
 from state.busyness import DAILY, FAST, PLAIN, SLOW, sums_place
@@ -203,37 +203,38 @@ def own_habit(plan: Plan, rows: Rows, row: int, signal: int, number: int, at_ms:
     return math.nan if quiet > LONG_SILENCE_DAYS and missed > LONG_SILENCE else usual
 
 
-@entry
-def add_paces(plan: Plan, rows: Rows, count: int, first_day: int, clock_ms: int, sums: Ints) -> None:
-    """Add the paces of the first `count` rows on sealed days to their cohorts' sums.
+@part
+def add_pace(plan: Plan, rows: Rows, row: int, first_day: int, clock_ms: int, sums: Ints) -> None:
+    """Add a row's paces on sealed days to its cohort's sums.
 
     Parameters
     ----------
-    first_day : int, a UTC day; all days are before every row's own
+    first_day : int, a UTC day; all days are before the row's own
     clock_ms : int, the partition's clock
     sums : int64 array [day, cohort, signal with cohort days, accounts|paces], added to
     """
-    for row in range(count):
-        if rows.ints[row, CLOSED] != 0 or rows.ints[row, AS_OF] == NO_VALUE or rows.ints[row, FIRST_AT] == NO_VALUE:
+    if rows.ints[row, CLOSED] != 0 or rows.ints[row, AS_OF] == NO_VALUE or rows.ints[row, FIRST_AT] == NO_VALUE:
+        return
+    at_ms = max(rows.ints[row, AS_OF], clock_ms)
+    cohort = max(rows.ints[row, SEGMENT], 0)
+    # An account's first week says nothing. Events may have taken a row far ahead of a clock that stood still: then its
+    # tiles of the days are gone.
+    least = max(
+        rows.ints[row, FIRST_AT] // DAY_MS + trajectory.HABIT_MINIMUM_DAYS, rows.derived[row, DAY] - TILE_DAYS + 1
+    )
+    for signal in range(plan.signals.shape[0]):
+        number = plan.signals[signal, p.SIGNAL_COHORT]
+        if number < 0:
             continue
-        at_ms = max(rows.ints[row, AS_OF], clock_ms)
-        cohort = max(rows.ints[row, SEGMENT], 0)
-        # An account's first week says nothing. Events may have taken a row far ahead of a clock that stood still: then
-        # its tiles of the days are gone.
-        least = max(
-            rows.ints[row, FIRST_AT] // DAY_MS + trajectory.HABIT_MINIMUM_DAYS, rows.derived[row, DAY] - TILE_DAYS + 1
-        )
-        for signal in range(plan.signals.shape[0]):
-            number = plan.signals[signal, p.SIGNAL_COHORT]
-            young = known_since(plan, rows, row, signal) // DAY_MS + trajectory.HABIT_MINIMUM_DAYS
-            begin = max(first_day, least, young)
-            if number < 0 or begin >= first_day + sums.shape[0]:
-                continue
-            usual = own_habit(plan, rows, row, signal, number, at_ms)
-            if math.isnan(usual):
-                continue
-            for day in range(begin, first_day + sums.shape[0]):
-                pace = tile(plan, rows, row, signal, day) / plan.unit[signal] / max(usual, trajectory.RATE_FLOOR)
-                sums[day - first_day, cohort, number, 0] += 1
-                units = math.floor(min(max(pace, 0.0), PACE_LIMIT) * PACE_UNIT + 0.5)
-                sums[day - first_day, cohort, number, 1] += np.int64(units)
+        young = known_since(plan, rows, row, signal) // DAY_MS + trajectory.HABIT_MINIMUM_DAYS
+        begin = max(first_day, least, young)
+        if begin >= first_day + sums.shape[0]:
+            continue
+        usual = own_habit(plan, rows, row, signal, number, at_ms)
+        if math.isnan(usual):
+            continue
+        for day in range(begin, first_day + sums.shape[0]):
+            pace = tile(plan, rows, row, signal, day) / plan.unit[signal] / max(usual, trajectory.RATE_FLOOR)
+            sums[day - first_day, cohort, number, 0] += 1
+            units = math.floor(min(max(pace, 0.0), PACE_LIMIT) * PACE_UNIT + 0.5)
+            sums[day - first_day, cohort, number, 1] += np.int64(units)
