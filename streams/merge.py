@@ -94,7 +94,7 @@ class Inbox:
         Chunks of one topic after which it counts as full, >= 1.
     """
 
-    def __init__(self, topics: Sequence[str], patience_seconds: float = PATIENCE_SECONDS, capacity: int = 4) -> None:
+    def __init__(self, topics: Sequence[str], patience_seconds: float = PATIENCE_SECONDS, capacity: int = 2) -> None:
         self._rank = {topic: rank for rank, topic in enumerate(topics)}
         self._held: dict[str, deque[_Held]] = {topic: deque() for topic in topics}
         self._end: dict[str, int] = {}
