@@ -109,8 +109,13 @@ class Lease:
 
     async def _apply(self, runs: Sequence[Run], observer: Observer) -> None:
         began = monotonic()
-        self.fold.apply_runs(runs)
         count = sum(len(records) for _, records in runs)
+        *firsts, last = _up_to_models(runs)
+        for part in firsts:
+            self.fold.apply_runs(part)
+            await self._sweep()
+            await asyncio.sleep(0)  # a change of the model takes long, and a commit under way needs turns of the loop
+        self.fold.apply_runs(last)
         if count >= LEAST_RECORDS:
             self._records.took(count, monotonic() - began)
         await self._sweep()
@@ -137,3 +142,9 @@ class Lease:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.producer.stop()
+
+
+def _up_to_models(runs: Sequence[Run]) -> list[Sequence[Run]]:
+    """Return the runs in parts that each hold at most one run of models, as their last."""
+    ends = [end for end, (topic, _) in enumerate(runs, 1) if topic == MODELS and end < len(runs)]
+    return [runs[begin:end] for begin, end in zip([0, *ends], [*ends, len(runs)], strict=True)]

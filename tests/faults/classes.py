@@ -52,11 +52,14 @@ class Class:
         Causes the fault on a stage under load and returns when it is over; MissedError when no work was left.
     is_shared
         Whether it breaks what all stages of a cluster live on, so that no other may play at the same time.
+    is_first
+        Whether it needs a stage on which no model was published yet.
     """
 
     title: str
     play: Fault
     is_shared: bool = False
+    is_first: bool = False
 
 
 # ---- workers die
@@ -355,7 +358,9 @@ CLASSES: Final[Mapping[str, Class]] = {
     "storm": Class(f"rebalance storm: {STORM_GUESTS} workers join and leave or die", storm),
     "rolling": Class("rolling restart of the workers", rolling),
     "foreign": Class(
-        "a worker of another model joins a running group, and refuses", partial(refused, model=OTHER_MODEL)
+        "a worker of another model joins a running group, and refuses",
+        partial(refused, model=OTHER_MODEL),
+        is_first=True,
     ),
     "foreign_layout": Class(
         "a worker of a version with another row layout joins, and refuses", partial(refused, program=OTHER_LAYOUT)

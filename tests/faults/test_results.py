@@ -19,6 +19,13 @@ def test_results_survive_the_file(tmp_path: Path) -> None:
     assert read(tmp_path / "none.json") == {}
 
 
+def test_rounds_of_two_stages_add_up() -> None:
+    """What one stage played does not take the place of what another one wrote meanwhile."""
+    tally = Tally(rounds=1, recoveries=[11.0], sent={"good": 7})
+    tally.add(Tally(rounds=1, violations=["lost"], missed=2, sent={"good": 3, "bad": 1}))
+    assert tally == Tally(rounds=2, violations=["lost"], missed=2, sent={"good": 10, "bad": 1}, recoveries=[11.0])
+
+
 def test_the_report_gives_a_bound_only_where_nothing_was_violated() -> None:
     """Two clean rounds allow any probability, thirty allow 10 %; a violation allows no bound for its class or for all."""
     assert (bound(2), bound(30), bound(300)) == ("100 %", "10 %", "1 %")

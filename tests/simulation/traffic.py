@@ -24,7 +24,6 @@ EVENTS = {
 }
 OUTCOMES = ("renewed", "expanded", "churned")
 PUBLISHING = 0.015
-"""Part of the events before which a model is published."""
 DECISIONS = ("acknowledge", "snooze", "resolve")
 
 
@@ -42,6 +41,9 @@ class Traffic:
     partitions, accounts
         How many there are.
     """
+
+    publishing = PUBLISHING
+    """Part of the events before which a model is published."""
 
     def __init__(
         self, brokers: Any, chance: random.Random, wall_ms: Callable[[], int], partitions: int, accounts: int
@@ -67,7 +69,7 @@ class Traffic:
     def write_one(self) -> None:
         """Write one event, and its repetition where its producer tries again."""
         chance, draw = self._chance, self._chance.random()
-        if chance.random() < PUBLISHING:
+        if chance.random() < self.publishing:
             self.publish()
         topic = chance.choices(
             ("usage", "billing", "support", "engagement", "accounts", "outcomes", "commands"), (50, 12, 12, 6, 8, 1, 8)

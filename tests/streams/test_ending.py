@@ -1,6 +1,7 @@
 """Ends of Kafka's clients and cancellations that meet: neither is lost, neither is made up."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -61,6 +62,27 @@ async def test_a_stop_cancels_nobody_else(provisioned: Settings) -> None:
         for _ in range(turns):
             await asyncio.sleep(0)
         await ended(consumer.stop())
+
+
+async def test_a_client_that_misses_its_own_cancellation_is_cancelled_again() -> None:
+    """The stop ends, the client is closed to its end, and nobody else is cancelled."""
+    closed = []
+
+    async def fetch() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    async def stop() -> None:
+        fetching = asyncio.create_task(fetch())
+        await asyncio.sleep(0)
+        fetching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await fetching
+        closed.append(fetching.cancelled())
+
+    await ended(stop(), longest_seconds=0.05)
+    assert closed == [True]
 
 
 async def test_the_ends_of_many_logs_are_found_without_fetching(provisioned: Settings) -> None:
