@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import pairwise
 from random import Random
 
 import numpy as np
@@ -154,3 +155,40 @@ def test_silence_alone_is_published_once_a_day():
             written += [json.loads(message.value)["at"][:10] for message in flush.scores]
     assert len(written) > 3
     assert len(written) == len(set(written))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_health_falls_under_silence_to_its_floor(seed):
+    """Once nothing comes any more, health never rises from one midnight to the next, and ends where the curves end."""
+    random = Random(seed)
+    shapes = {
+        "momentum(days)": [[-2, 0], [random.uniform(-1, -0.2), random.uniform(20, 60)], [0, 80], [1, 100]],
+        "surprise(clicks)": [[-4, 0], [random.uniform(-2, -1), random.uniform(30, 70)], [0, 90]],
+        "silence(clicks)": [[0, 100], [random.uniform(2, 5), random.uniform(20, 80)], [8, 0]],
+        "days_since(clicks)": [[0, 100], [random.uniform(5, 70), 0]],
+        "rate(days, 30d)": [[0, 0], [random.uniform(0.1, 0.6), 100]],
+        "level(clicks)": [[0, 0], [random.uniform(1, 9), 100]],
+    }
+    chosen = random.sample(sorted(shapes), random.randrange(1, 5))
+    inputs = {
+        f"n{k}": {"value": value, "curve": shapes[value], "weight": random.choice((1, 4))}
+        for k, value in enumerate(chosen)
+    }
+    bands = [{"name": "red", "enter_below": 40, "leave_above": 45}]
+    signals = {name: SIGNALS[name] for name in ("clicks", "days")}
+    model = parse({"name": "m", "version": 1, "signals": signals, "inputs": inputs, "bands": bands}, "m")
+    log, days, pace = Log(), random.randrange(14, 80), random.uniform(0.4, 6)
+    for _ in range(int(days * pace)):
+        log.event("usage", "a", START + int(random.uniform(0, days) * DAY), written_at=START + days * DAY)
+    partition = partition_for(model)
+    feed(partition, log.journal)
+    healths = []
+    first = START // DAY + days + 1
+    for day in range(first, first + 75):
+        log.journal.clear()
+        log.tick(day * DAY)
+        feed(partition, log.journal)
+        told = partition.take_flush()
+        healths += [] if told is None else [json.loads(score.value)["health"] for score in told.scores if score.value]
+    assert all(later <= sooner + 1e-9 for sooner, later in pairwise(healths))
+    assert healths[-1] < 1.0
