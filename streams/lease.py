@@ -14,7 +14,7 @@ from streams.observer import Observer
 from streams.pace import Pace
 from streams.ports import Fold
 
-STRETCH_RECORDS = 2_000
+STRETCH_RECORDS = 4_000
 """Records applied in one go at most: beyond this a stretch becomes no cheaper."""
 LEAST_RECORDS = 100
 

@@ -125,7 +125,7 @@ EVENT_TO_ALERT = _histogram(
     LATENCY_SECONDS,
 )
 APPLY = _histogram(
-    "apply_duration_seconds", "Time to decode, apply and score one stretch of up to 2 000 records.", WORK_SECONDS
+    "apply_duration_seconds", "Time to decode, apply and score one stretch of up to 4 000 records.", WORK_SECONDS
 )
 ENCODE = _histogram("encode_duration_seconds", "Time to encode one flush: rows, snapshots, alerts.", WORK_SECONDS)
 COMMIT = _histogram("commit_duration_seconds", "Time of one transaction, from first send to commit.", LATENCY_SECONDS)

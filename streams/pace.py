@@ -1,6 +1,6 @@
 """How much work to do in one go: as much as fits a time slice at the speed last seen."""
 
-SLICE_SECONDS = 0.02
+SLICE_SECONDS = 0.03
 """Heartbeats, fetches and commits share this interpreter: a commit takes about ten turns of the event loop, and with
 four partitions each turn is four slices long."""
 
@@ -19,7 +19,7 @@ class Pace:
     >>> pace.took(100, seconds=0.001)  # 10 µs each: 2 000 would fit, but it grows at most twofold at a time
     >>> pace.size
     200
-    >>> pace.took(200, seconds=0.02)
+    >>> pace.took(200, seconds=0.03)
     >>> pace.size
     200
     """
