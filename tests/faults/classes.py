@@ -16,7 +16,7 @@ from deploy.local.processes import Server
 from streams.halt import UNSAFE
 from streams.supervise import Child
 from tests.faults import brokers
-from tests.faults.stage import PARTITIONS, PROGRAM, START_SECONDS, MissedError, Stage
+from tests.faults.stage import PARTITIONS, START_SECONDS, MissedError, Stage
 from tests.faults.worker import SESSION_SECONDS
 
 Fault = Callable[[Stage, random.Random], Awaitable[None]]
@@ -52,14 +52,11 @@ class Class:
         Causes the fault on a stage under load and returns when it is over; MissedError when no work was left.
     is_shared
         Whether it breaks what all stages of a cluster live on, so that no other may play at the same time.
-    is_first
-        Whether it needs a stage on which no model was published yet.
     """
 
     title: str
     play: Fault
     is_shared: bool = False
-    is_first: bool = False
 
 
 # ---- workers die
@@ -190,11 +187,30 @@ async def restart(stage: Stage, victim: Child) -> None:
     await stage.all_own()
 
 
-async def refused(stage: Stage, chance: random.Random, *, model: str | None = None, program: Path = PROGRAM) -> None:
+async def other_model(stage: Stage, chance: random.Random) -> None:
+    """Let a worker join that names another model: it goes on with the one the rows have."""
+    del chance
+    await stage.busy()
+    await stage.caught_up()  # an empty partition would begin with the model of whoever comes first
+    guest = stage.guest(model=OTHER_MODEL)
+    log = guest.children[0].log
+    begin = log.stat().st_size if log.exists() else 0
+    stage.quiet()  # a worker takes long to start; what comes once it owns partitions waits for its restore
+    async with guest:
+        await stage.until(
+            lambda: log.exists() and b"which it had before" in log.read_bytes()[begin:],
+            START_SECONDS,
+            "the guest takes nothing over",
+        )
+        await stage.landed()
+
+
+async def other_layout(stage: Stage, chance: random.Random) -> None:
     """Let a worker join that cannot read the others' rows: it takes partitions over, refuses, and they come back."""
     del chance
     await stage.busy()
-    async with stage.guest(model=model, program=program) as guest:
+    stage.quiet()
+    async with stage.guest(program=OTHER_LAYOUT) as guest:
         await stage.until(guest.given_up.done, START_SECONDS, "the guest does not refuse")
         await stage.landed()
         child, code = guest.given_up.result()
@@ -357,14 +373,8 @@ CLASSES: Final[Mapping[str, Class]] = {
     "freeze_in_transaction": Class("the same, frozen just before a commit", freeze_in_transaction),
     "storm": Class(f"rebalance storm: {STORM_GUESTS} workers join and leave or die", storm),
     "rolling": Class("rolling restart of the workers", rolling),
-    "foreign": Class(
-        "a worker of another model joins a running group, and refuses",
-        partial(refused, model=OTHER_MODEL),
-        is_first=True,
-    ),
-    "foreign_layout": Class(
-        "a worker of a version with another row layout joins, and refuses", partial(refused, program=OTHER_LAYOUT)
-    ),
+    "other_model": Class("a worker that names another model joins, and scores by the group's", other_model),
+    "foreign_layout": Class("a worker of a version with another row layout joins, and refuses", other_layout),
     "upgrade": Class("workers of two versions side by side, rolled forth and back, one of the former killed", upgrade),
     **dict(_bounces()),
     "coordinator": Class("kill -9 of the coordinator of an open transaction", coordinator, is_shared=True),

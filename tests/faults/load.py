@@ -53,7 +53,7 @@ class Load:
         self._queue: list[tuple[str, int, tuple[Any, ...]]] = []
         self.logs: dict[tuple[str, int], _Alerts] = defaultdict(_Alerts)
         self.traffic = Traffic(self, self._chance, self._now_ms, settings.partitions, ACCOUNTS)
-        self.publish(is_publishing=False)
+        self.traffic.publishing = PUBLISHING
         self.values: dict[tuple[str, int], list[bytes]] = defaultdict(list)
         """(topic, partition) → values handed to the producer, which is to deliver each once and in order."""
         self.rate = 0.0
@@ -98,10 +98,6 @@ class Load:
     def sent(self) -> Counter[str]:
         """Kind of event (good, repeated, bad, expired, future) → how many were written."""
         return self.traffic.sent
-
-    def publish(self, *, is_publishing: bool) -> None:
-        """Have models published now and then, or not: what is published holds for every worker, whatever its own model."""
-        self.traffic.publishing = PUBLISHING if is_publishing else 0.0
 
     async def settle(self) -> None:
         """Stop writing, and return when the brokers have everything."""

@@ -107,21 +107,9 @@ class Play:
             stage.quiet()
             await stage.all_own()
             tell(f"{Path(model).stem}, {clock} clock, ready in {time.monotonic() - began:.1f} s")
-            for number in range(ROUNDS_PER_STAGE):
-                name = self._next(names, is_first=number == 0)
-                if name is None or self.failures > cluster:
+            for _ in range(ROUNDS_PER_STAGE):
+                if not names or self.failures > cluster or not await self._round(stage, chance, names.popleft()):
                     return
-                names.remove(name)
-                stage.load.publish(is_publishing=not CLASSES[name].is_first)
-                if not await self._round(stage, chance, name):
-                    return
-
-    @staticmethod
-    def _next(names: deque[str], *, is_first: bool) -> str | None:
-        """Return what to play on a stage: on a fresh one what needs that, then anything else."""
-        early = [name for name in names if CLASSES[name].is_first]
-        late = [name for name in names if not CLASSES[name].is_first]
-        return next(iter([*early, *late] if is_first else late), None)
 
     async def _round(self, stage: Stage, chance: random.Random, name: str) -> bool:
         """Play one round; return whether all invariants held."""
