@@ -23,6 +23,7 @@ from state.record import Record
 from state.telling import INSUFFICIENT_DATA
 from streams import topics
 from streams.access import kafka
+from streams.alert_contract import begins
 from streams.halt import Refusal
 from streams.reading import read_all
 from streams.scorer import new_partition
@@ -254,7 +255,7 @@ def _load(states: tuple[Partition, ...], records: list[Any]) -> None:
 def _count(flush: Flush | None, fired: Counter[str]) -> None:
     for message in flush.alerts if flush else []:
         alert = orjson.loads(message.value or b"")
-        if alert["state"] == "firing" and not alert.get("repeated") and "escalated_from" not in alert:
+        if begins(alert):
             fired[alert["rule"]] += 1
 
 

@@ -1,0 +1,120 @@
+"""`bellwether model shadow --follow` beside a real worker on the embedded Kafka."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scoring.presets import model_text
+from streams.alert_contract import begins
+from streams.demo.book import Book
+from streams.settings import Settings
+from tests.streams.recount import is_consumed, read_all
+from tests.streams.test_end_to_end import feed, owns, until
+from tests.streams.test_model_publish import version_of
+from tests.streams.workers import REAL_WORKER, ROOT, Workers
+
+FOLLOWED_FROM_DAY = 60
+FOLLOWED_TO_DAY = 80
+STRICT = {"enter_below = 58": "enter_below = 78", "leave_above = 68": "leave_above = 84"}
+
+
+async def fired(settings: Settings) -> Counter[str]:
+    """Return rule → alerts that fired, from the topic."""
+    found: Counter[str] = Counter()
+    for records in (await read_all(settings, settings.topic("alerts"))).values():
+        for record in records:
+            alert = json.loads(record.value)  # type: ignore[attr-defined]
+            if begins(alert):
+                found[alert["rule"]] += 1
+    return found
+
+
+async def bands(settings: Settings) -> dict[str, str]:
+    """Return account → band in its latest score record, of the accounts that have one."""
+    latest: dict[bytes, bytes | None] = {}
+    for records in (await read_all(settings, settings.topic("scores"))).values():
+        latest |= {record.key: record.value for record in records}  # type: ignore[attr-defined]
+    scores = [json.loads(value) for value in latest.values() if value is not None]
+    return {score["account_id"]: score["band"] for score in scores}
+
+
+class Follower:
+    """The command as a process; its reports are read as they come."""
+
+    def __init__(self, settings: Settings, model: Path) -> None:
+        command = [
+            sys.executable,
+            "-m",
+            "streams.cli",
+            "model",
+            "shadow",
+            str(model),
+            "--follow",
+            "--every",
+            "0.5",
+            "--json",
+        ]
+        environ = {**os.environ, **settings.environ(), "PYTHONPATH": str(ROOT)}
+        self.process = subprocess.Popen(command, env=environ, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    async def report(self) -> dict[str, Any]:
+        """Return the next report."""
+        assert self.process.stdout is not None
+        line = await asyncio.wait_for(asyncio.to_thread(self.process.stdout.readline), 120)
+        assert line, (self.process.stderr and self.process.stderr.read()) or b""
+        return json.loads(line)
+
+    async def report_when(self, is_wanted: Callable[[dict[str, Any]], bool], seconds: float = 60) -> dict[str, Any]:
+        """Return the first report that is as wanted."""
+        ends = time.monotonic() + seconds
+        while not is_wanted(report := await self.report()):
+            assert time.monotonic() < ends, f"no such report in {seconds} s, the last: {report}"
+        return report
+
+
+@pytest.mark.timeout(600)
+async def test_a_shadow_follows_a_worker(provisioned: Settings, tmp_path: Path) -> None:
+    """Its live side fires what the worker fires and stands where the worker's scores stand; Ctrl-C ends it with 0."""
+    settings = replace(provisioned, clock="log", commit_max_ms=200)
+    days = list(Book(7, accounts=30, days=110).by_day())[:FOLLOWED_TO_DAY]
+    sent: Counter[str] = Counter()
+    path = tmp_path / "strict.toml"
+    path.write_text(version_of(model_text("saas-renewal"), 2, **STRICT))
+    with Workers(settings, tmp_path, count=1, command=REAL_WORKER) as workers:
+        await until(lambda: owns(workers, 0), workers)
+        await feed(settings, days[:FOLLOWED_FROM_DAY], sent)
+        await until(lambda: is_consumed(settings, sent), workers)
+        before, fed = await fired(settings), sent.total()
+        follower = Follower(settings, path)
+        try:
+            first = await follower.report()
+            assert (first["accounts"], first["records"]) == (30, 0)
+            assert first["differing"] > 0
+            await feed(settings, days[FOLLOWED_FROM_DAY:], sent)
+            await until(lambda: is_consumed(settings, sent), workers)
+            since = await fired(settings) - before
+            last = await follower.report_when(lambda report: report["records"] >= sent.total() - fed)
+            for _ in range(20):  # the last flushes may still be on their way
+                if last["alerts"]["live"] != since:
+                    last = await follower.report()
+            assert last["alerts"]["live"] == since
+            told = await bands(settings)
+            assert {each["account"]: each["live"] for each in last["differences"]}.items() <= told.items()
+            assert sum(last["alerts"]["shadow"].values()) != 0
+            assert last["alerts"]["shadow"] != last["alerts"]["live"]
+            follower.process.send_signal(signal.SIGINT)
+            assert await asyncio.to_thread(follower.process.wait, 30) == 0
+        finally:
+            follower.process.kill()
+            follower.process.communicate()
