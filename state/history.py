@@ -4,20 +4,73 @@ The arithmetic is the live partition's own. Only the clock and the way out diffe
 history, and alerts, dead letters and snapshots are taken as values instead of being written by a flush.
 """
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from scoring.compile import Compiled
+from scoring.lifecycle import FIRING
 from state.cohorts import DECODER as COHORT_DECODER
-from state.cohorts import CohortFold
+from state.cohorts import CohortFold, Reference
 from state.flush import Message
 from state.layout import AS_OF, CLOSED, NO_VALUE
 from state.partition import Partition
 from state.score import score_many
-from state.work import MOVE_AT, MOVE_ROW, MOVE_SEQUENCE, PICTURE_FIXED
+from state.work import (
+    MARK_ESCALATED,
+    MARK_OVERDUE,
+    MARK_REPEATED,
+    MOVE_AT,
+    MOVE_MARKS,
+    MOVE_ROW,
+    MOVE_RULE,
+    MOVE_SEQUENCE,
+    MOVE_STATE,
+    PICTURE_FIXED,
+)
+
+TOLD_AGAIN = MARK_ESCALATED | MARK_OVERDUE | MARK_REPEATED
+"""Marks of an alert that fires once more."""
+
+References = Callable[[Sequence[Message]], Sequence[Reference]]
+"""Takes the sums of days that are over, gives the references that all accounts together make of them."""
+
+
+class Fired(NamedTuple):
+    """An alert that began: whose, by which rule, how severe, and when, milliseconds UTC."""
+
+    account: str
+    rule: str
+    severity: str
+    at_ms: int
+
+
+class Told(NamedTuple):
+    """What was decided since it was last asked for.
+
+    ``fired`` are the alerts that began; ``places`` and ``records`` all records of alerts, by instant, account and
+    sequence, and what each is sorted by. Records are made only where somebody reads them.
+    """
+
+    fired: list[Fired]
+    places: list[tuple[int, str, int]]
+    records: list[bytes]
+
+
+def add_up() -> References:
+    """Return what adds up days where one partition holds all accounts."""
+    fold = CohortFold(1)
+
+    def references(sums: Sequence[Message]) -> list[Reference]:
+        for message in sums:
+            assert message.value is not None
+            fold.take(0, COHORT_DECODER.decode(message.value))
+        return fold.complete()
+
+    return references
 
 
 class HistoryPartition(Partition):
@@ -29,6 +82,8 @@ class HistoryPartition(Partition):
         The model.
     app_id
         Goes into the source of alerts.
+    references
+        Adds up days; given where other partitions hold other accounts of the history.
 
     Notes
     -----
@@ -37,9 +92,9 @@ class HistoryPartition(Partition):
     cohort days it must be called at `LATENESS_MS` of every day, when the day before is summed.
     """
 
-    def __init__(self, compiled: Compiled, app_id: str = "bellwether") -> None:
+    def __init__(self, compiled: Compiled, app_id: str = "bellwether", references: References | None = None) -> None:
         super().__init__(0, 1, compiled, app_id=app_id)
-        self._cohort_fold = CohortFold(1)
+        self._references = references or add_up()
 
     def tick(self, as_of_ms: int) -> None:
         """Let time pass for all accounts up to and including an instant, milliseconds UTC; never back."""
@@ -50,24 +105,45 @@ class HistoryPartition(Partition):
             self._add_up_cohorts()
 
     def _add_up_cohorts(self) -> None:
-        """Let the sums of the days that are over come back as references at once: here are all accounts."""
-        for message in self.cohorts.take_sums():
-            assert message.value is not None
-            self._cohort_fold.take(0, COHORT_DECODER.decode(message.value))
-        for reference in self._cohort_fold.complete():
+        """Let the sums of the days that are over come back as references at once."""
+        sums = self.cohorts.take_sums()
+        for reference in self._references(sums) if sums else ():
             self.cohorts.take(reference, self.clock_ms)
         self.cohorts.take_unwritten()
 
-    def take_alerts(self) -> list[Message]:
-        """Return the alerts since the last call, by instant, account and sequence; the next ones carry the next number."""
+    def take_told(self, *, with_records: bool) -> Told:
+        """Return what was decided since the last call; the next records carry the next flush's number.
+
+        Parameters
+        ----------
+        with_records
+            Whether records are made; they cost more than deciding did.
+        """
         self.sequence += 1
         moves, _ = self._outflow.moves()
-        names = np.array([self.store.names[row] for row in moves[:, MOVE_ROW].tolist()], object)
-        order = np.lexsort((moves[:, MOVE_SEQUENCE], names, moves[:, MOVE_AT]))
-        alerts = self._outflow.alerts(self.sequence, order)
+        names = [self.store.names[row] for row in moves[:, MOVE_ROW].tolist()]
+        order = np.lexsort((moves[:, MOVE_SEQUENCE], np.array(names, object), moves[:, MOVE_AT]))
+        fired = self._fired(moves, names, order)
+        places: list[tuple[int, str, int]] = []
+        records: list[bytes] = []
+        if with_records:
+            places = [(int(moves[k, MOVE_AT]), names[k], int(moves[k, MOVE_SEQUENCE])) for k in order.tolist()]
+            records = [message.value or b"" for message in self._outflow.alerts(self.sequence, order)]
+        else:
+            self._outflow.forget_moves()
         self._runs, self._rerouted, self.dirty = [], [], False
         self.duplicates.take_records()
-        return alerts
+        return Told(fired, places, records)
+
+    def _fired(self, moves: NDArray[np.int64], names: list[str], order: NDArray[np.intp]) -> list[Fired]:
+        begun = (moves[order, MOVE_STATE] == FIRING) & (moves[order, MOVE_MARKS] & TOLD_AGAIN == 0)
+        rules = self.compiled.rules
+        return [
+            Fired(
+                names[k], rules[moves[k, MOVE_RULE]].name, rules[moves[k, MOVE_RULE]].severity, int(moves[k, MOVE_AT])
+            )
+            for k in order[begun].tolist()
+        ]
 
     def take_dead_letters(self) -> list[Message]:
         """Return the dead letters since the last call, in the order of the log."""
@@ -82,8 +158,10 @@ class HistoryPartition(Partition):
         return pictures[:, PICTURE_FIXED : PICTURE_FIXED + inputs]
 
     def snapshots(self) -> list[dict[str, Any]]:
-        """Return the snapshot of every account that is not closed, as of the clock, in the order of first events."""
+        """Return the snapshot of every account that is not closed, as of the clock, by account."""
         ints = self.store.rows.ints[: len(self.store)]
         chosen = np.flatnonzero((ints[:, CLOSED] == 0) & (ints[:, AS_OF] != NO_VALUE))
+        names = self.store.names
+        chosen = np.array(sorted(chosen.tolist(), key=names.__getitem__), np.int64)
         messages = self._outflow.snapshots(chosen, self.clock_ms, self.sequence)
         return [orjson.loads(message.value) for message in messages if message.value is not None]

@@ -66,6 +66,10 @@ class Outflow:
             return self._scratch.moves[:0], self._scratch.pictures[:0]
         return np.concatenate(self._moves), np.concatenate(self._pictures)
 
+    def forget_moves(self) -> None:
+        """Let the moves taken count as told, where nobody reads them."""
+        self._moves, self._pictures = [], []
+
     def changed_from(self, model: Model, bands: NDArray[np.int64], healths: NDArray[np.float64]) -> None:
         """Have the next snapshot of every present row say from which model, band and health it comes."""
         self._change = Change(model, bands, healths)

@@ -8,17 +8,21 @@ file that is sorted has nothing earlier to come:
     support  |6|                    read to its end: holds nothing back
 
 A file that turns out not to be sorted cannot be read so; the reader is told, and has it read whole.
+
+Several processes may share the events by account: each reads all files, so that all know the same times and offsets, and
+hands out its own events only.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from state.hashing import hash_texts
 from state.layout import NO_VALUE
 from state.timestamps import parse_times
 from streams.cli.files import EventFile
@@ -26,7 +30,7 @@ from streams.cli.files import EventFile
 LINES_AT_ONCE = 8192
 
 
-class Line(NamedTuple):
+class Line(msgspec.Struct, frozen=True, gc=False):
     """An event of a file, in the form of a record (`streams.ports.Record`); `file` and `line` say where it stands."""
 
     value: bytes
@@ -36,6 +40,16 @@ class Line(NamedTuple):
     key: bytes | None
     file: str
     line: int
+
+
+class Share(NamedTuple):
+    """Which accounts are ours: those whose id's hash leaves `number` when divided by `of`."""
+
+    number: int = 0
+    of: int = 1
+
+
+EVERYTHING = Share()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +63,19 @@ class Stretch:
     topics
         int64, position of each event's topic among the topics.
     lines
-        The events; offsets count the events of a topic.
+        The events; offsets count the events of a topic, whosever they are.
+    n_lines
+        Events in this stretch, whosever they are.
+    first_ms, last_ms
+        Event time of the first and the last of these that states one, milliseconds UTC; NO_VALUE where none does.
     """
 
     times: NDArray[np.int64]
     topics: NDArray[np.int64]
     lines: list[Line]
+    n_lines: int
+    first_ms: int
+    last_ms: int
 
 
 class UnsortedError(Exception):
@@ -71,8 +92,12 @@ class UnsortedError(Exception):
         self.name = name
 
 
-class _Stamp(msgspec.Struct):
+class _Stamp(msgspec.Struct, gc=False):
     occurred_at: str = ""
+    account_id: str = ""
+
+
+_UNREADABLE = _Stamp()
 
 
 _DECODER = msgspec.json.Decoder(_Stamp)
@@ -81,12 +106,14 @@ _DECODER = msgspec.json.Decoder(_Stamp)
 class _Source:
     """One file: the block at hand, and whether there is more."""
 
-    def __init__(self, file: EventFile, rank: int, *, is_whole: bool) -> None:
+    def __init__(self, file: EventFile, rank: int, share: Share, *, is_whole: bool) -> None:
         self.rank = rank
         self.name = file.name
         self.is_done = False
         self.times = np.empty(0, np.int64)
+        self.is_ours = np.empty(0, bool)
         self.block: list[tuple[int, bytes]] = []
+        self._share = share
         self._lines = file.lines()
         self._size = None if is_whole else LINES_AT_ONCE
         self._last_ms = NO_VALUE
@@ -95,25 +122,33 @@ class _Source:
         """Read one block more."""
         block = list(islice(self._lines, self._size))
         self.is_done = self._size is None or len(block) < self._size
-        times = _times([value for _, value in block], self._last_ms)
-        order = np.argsort(times, kind="stable")
-        times = times[order]
+        stamps = [_stamp(value) for _, value in block]
+        times = _times(stamps, self._last_ms)
+        is_ours = _is_ours(stamps, self._share)
+        if (np.diff(times) < 0).any():
+            order = np.argsort(times, kind="stable")
+            times, is_ours = times[order], is_ours[order]
+            block = [block[k] for k in order.tolist()]
         if times.size:
             if times[0] < self._last_ms:
                 raise UnsortedError(self.name)
             self._last_ms = int(times[-1])
         self.times = np.concatenate((self.times, times))
-        self.block += [block[k] for k in order.tolist()]
+        self.is_ours = np.concatenate((self.is_ours, is_ours))
+        self.block += block
 
-    def take(self, count: int) -> tuple[NDArray[np.int64], list[tuple[int, bytes]]]:
+    def take(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.bool_], list[tuple[int, bytes]]]:
         """Return the first `count` events of the block and forget them."""
-        taken = self.times[:count], self.block[:count]
-        self.times, self.block = self.times[count:], self.block[count:]
+        taken = self.times[:count], self.is_ours[:count], self.block[:count]
+        self.times, self.is_ours, self.block = self.times[count:], self.is_ours[count:], self.block[count:]
         return taken
 
 
 def in_order(
-    files: Sequence[EventFile], topics: Sequence[str], whole: frozenset[str] = frozenset()
+    files: Sequence[EventFile],
+    topics: Sequence[str],
+    whole: frozenset[str] = frozenset(),
+    share: Share = EVERYTHING,
 ) -> Iterator[Stretch]:
     """Yield the events of files in the order of time, topic, file name and line.
 
@@ -125,6 +160,8 @@ def in_order(
         Topics in rank order.
     whole
         Names of files that are to be read whole, because they are not sorted.
+    share
+        Whose events are handed out.
 
     Raises
     ------
@@ -132,7 +169,7 @@ def in_order(
         When another file is not sorted; nothing handed out so far is worth anything then.
     """
     ranked = sorted(files, key=lambda file: (topics.index(file.topic), file.name))
-    sources = [_Source(file, topics.index(file.topic), is_whole=file.name in whole) for file in ranked]
+    sources = [_Source(file, topics.index(file.topic), share, is_whole=file.name in whole) for file in ranked]
     offsets = [0] * len(topics)
     while True:
         for source in sources:
@@ -141,7 +178,7 @@ def in_order(
         if not any(source.times.size for source in sources):
             return
         stretch = _stretch(sources, offsets)
-        if stretch.lines:
+        if stretch.n_lines:
             yield stretch
 
 
@@ -152,32 +189,53 @@ def _stretch(sources: Sequence[_Source], offsets: list[int]) -> Stretch:
     for source in sources:
         count = int(np.searchsorted(source.times, min(ends))) if ends else source.times.size
         pieces.append((source, *source.take(count)))
-    times = np.concatenate([piece for _, piece, _ in pieces])
+    times = np.concatenate([piece for _, piece, _, _ in pieces])
     if not times.size:
         for source in sources:
             if not source.is_done and int(source.times[-1]) == min(ends):
                 source.fill()
-    topics = np.concatenate([np.full(piece.size, source.rank) for source, piece, _ in pieces])
-    found = [(source.name, number, value) for source, _, block in pieces for number, value in block]
     order = np.argsort(times, kind="stable")
-    times, topics = times[order], topics[order]
-    lines = []
-    for k, at_ms, rank in zip(order.tolist(), times.tolist(), topics.tolist(), strict=True):
-        name, number, value = found[k]
-        lines.append(Line(value, (), offsets[rank], at_ms, None, name, number))
-        offsets[rank] += 1
-    return Stretch(times, topics, lines)
+    times = times[order]
+    topics = np.concatenate([np.full(piece.size, source.rank) for source, piece, _, _ in pieces])[order]
+    numbers = np.empty(topics.size, np.int64)
+    for rank in np.unique(topics).tolist():
+        places = np.flatnonzero(topics == rank)
+        numbers[places] = np.arange(offsets[rank], offsets[rank] + places.size)
+        offsets[rank] += places.size
+    timed = times[times != NO_VALUE]
+    ours = np.flatnonzero(np.concatenate([is_ours for _, _, is_ours, _ in pieces])[order])
+    found = [(source.name, number, value) for source, _, _, block in pieces for number, value in block]
+    files, lines, values = zip(*[found[k] for k in order[ours].tolist()], strict=True) if ours.size else ((), (), ())
+    return Stretch(
+        times=times[ours],
+        topics=topics[ours],
+        lines=list(
+            map(Line, values, repeat(()), numbers[ours].tolist(), times[ours].tolist(), repeat(None), files, lines)
+        ),
+        n_lines=times.size,
+        first_ms=int(timed[0]) if timed.size else NO_VALUE,
+        last_ms=int(timed[-1]) if timed.size else NO_VALUE,
+    )
 
 
-def _times(values: Sequence[bytes], last_ms: int) -> NDArray[np.int64]:
-    """Return the event time of each value; one that states none keeps its place beside the one before it."""
-    texts = []
-    for value in values:
-        try:
-            texts.append(_DECODER.decode(value).occurred_at)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            texts.append("")
-    times = parse_times(texts) if texts else np.empty(0, np.int64)
+def _stamp(value: bytes) -> _Stamp:
+    try:
+        return _DECODER.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _UNREADABLE
+
+
+def _is_ours(stamps: Sequence[_Stamp], share: Share) -> NDArray[np.bool_]:
+    """Return which events are of our accounts; what names none is the first share's to tell of."""
+    if share.of == 1:
+        return np.ones(len(stamps), bool)
+    found: NDArray[np.bool_] = hash_texts([stamp.account_id for stamp in stamps]) % np.uint64(share.of) == share.number
+    return found
+
+
+def _times(stamps: Sequence[_Stamp], last_ms: int) -> NDArray[np.int64]:
+    """Return the event time of each stamp; one that states none keeps its place beside the one before it."""
+    times = parse_times([stamp.occurred_at for stamp in stamps]) if stamps else np.empty(0, np.int64)
     if (times == NO_VALUE).any():
         known = np.where(times == NO_VALUE, -1, np.arange(times.size))
         before = np.maximum.accumulate(known)

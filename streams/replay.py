@@ -13,18 +13,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-import orjson
 
 from scoring.compile import Compiled
 from scoring.model import GREEN
 from state.cohorts import LATENESS_MS
 from state.flush import Message
-from state.history import HistoryPartition
+from state.history import Fired, HistoryPartition, References, Told
 from state.layout import BAND, CLOSED, DAY_MS, HOUR_MS, INPUT_TOPICS, NO_VALUE
-from streams.alert_contract import begins
 from streams.cli.columns import MAPPING_FILE, read_mappings
 from streams.cli.files import EventFile, topic_of
 from streams.event_order import Line, Stretch
@@ -33,6 +31,11 @@ from streams.halt import Refusal
 TOPICS = INPUT_TOPICS[: INPUT_TOPICS.index("commands") + 1]
 """Topics of a history, in rank order."""
 SUFFIXES = (*(f".{kind}{packed}" for kind in ("jsonl", "csv") for packed in ("", ".gz", ".zst")), ".parquet")
+
+
+def place_of(rejected: "Rejected") -> tuple[int, str, int]:
+    """Return what rejected lines are sorted by."""
+    return rejected.at_ms, rejected.file, rejected.line
 
 
 def files_of(folder: Path) -> list[EventFile]:
@@ -59,8 +62,9 @@ def files_of(folder: Path) -> list[EventFile]:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A line that is no valid event: where it stands, why, at which JSON path, and what was given there."""
+    """A line that is no valid event: when it stands where, why, at which JSON path, and what was given there."""
 
+    at_ms: int
     file: str
     line: int
     reason: str
@@ -75,22 +79,81 @@ class Sinks:
     Parameters
     ----------
     alert
-        Takes the JSON body of each alert, in order of time.
+        Takes the JSON body of each record of an alert, in order of time. Without it none is written.
+    fired
+        Takes each alert that begins, in order of time.
     snapshots
-        Takes the snapshots of all accounts at each step.
+        Takes the snapshots of all accounts at each step, by account.
     rejected
-        Takes each line that is no valid event.
+        Takes each line that is no valid event, after each day and at the end, by its time, file and number.
     passed
         Told the event time reached, milliseconds UTC, after each stretch.
     midnight
         Told each midnight, milliseconds UTC, when time has passed up to it and none of its events is applied.
+    day
+        Takes what was decided and refused in a day in one piece, instead of `alert` and `rejected`.
     """
 
     alert: Callable[[bytes], None] | None = None
+    fired: Callable[[Fired], None] | None = None
     snapshots: Callable[[list[dict[str, Any]]], None] | None = None
     rejected: Callable[[Rejected], None] | None = None
     passed: Callable[[int], None] | None = None
     midnight: Callable[[int], None] | None = None
+    day: Callable[[Told, Sequence[Rejected]], None] | None = None
+
+    def give(self, told: Told, rejected: Sequence[Rejected]) -> None:
+        """Hand out what was decided and refused in a day."""
+        if self.fired:
+            for fired in told.fired:
+                self.fired(fired)
+        if self.day:
+            self.day(told, rejected)
+            return
+        if self.alert:
+            for body in told.records:
+                self.alert(body)
+        if self.rejected:
+            for found in rejected:
+                self.rejected(found)
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a replay came to.
+
+    Parameters
+    ----------
+    accounts
+        How many there are.
+    n_lines, n_rejected
+        Lines read, and those of them that are no valid events.
+    alerts
+        (rule, severity) → alerts that fired.
+    counts
+        Result → events, over all topics: applied, duplicate, dead_letter.
+    bands
+        Band → accounts in it; those whose contract has ended count as `closed`.
+    start_ms, end_ms
+        The midnight before the first event and the full hour after the last, milliseconds UTC.
+    """
+
+    accounts: int
+    n_lines: int
+    n_rejected: int
+    alerts: Counter[tuple[str, str]]
+    counts: Counter[str]
+    bands: dict[str, int]
+    start_ms: int
+    end_ms: int
+
+    def add(self, other: Self) -> None:
+        """Add what the same history came to for other accounts."""
+        self.accounts += other.accounts
+        self.n_rejected += other.n_rejected
+        self.alerts += other.alerts
+        self.counts += other.counts
+        self.bands = {name: number + other.bands[name] for name, number in self.bands.items()}
 
 
 @dataclass(slots=True)
@@ -105,6 +168,8 @@ class Replay:
         Where results go.
     every_ms
         Event time between snapshots, > 0, milliseconds, counted from the first event's midnight; None = only at the end.
+    references
+        Adds up cohort days; given where other processes replay other accounts of the history.
 
     Attributes
     ----------
@@ -121,6 +186,7 @@ class Replay:
     compiled: Compiled
     sinks: Sinks = field(default_factory=Sinks)
     every_ms: int | None = None
+    references: References | None = None
     n_lines: int = 0
     n_rejected: int = 0
     alerts: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -132,18 +198,18 @@ class Replay:
     _step_ms: int | None = None
     _sums_ms: int | None = None
     _snapshots_ms: int = NO_VALUE
+    _rejected: list[Rejected] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.state = HistoryPartition(self.compiled)
+        self.state = HistoryPartition(self.compiled, references=self.references)
 
     def run(self, stretches: Iterator[Stretch]) -> None:
         """Apply all events, let time pass between them and up to the full hour after the last."""
         for stretch in stretches:
-            self.n_lines += len(stretch.lines)
-            timed = stretch.times[stretch.times != NO_VALUE]
-            if timed.size:
-                self._begin(int(timed[0]))
-                self.last_ms = int(timed[-1])
+            self.n_lines += stretch.n_lines
+            if stretch.first_ms != NO_VALUE:
+                self._begin(stretch.first_ms)
+                self.last_ms = stretch.last_ms
                 self.end_ms = -(-self.last_ms // HOUR_MS) * HOUR_MS
             self._apply_with_ticks(stretch)
             if self.sinks.passed and self.end_ms != NO_VALUE:
@@ -167,6 +233,19 @@ class Replay:
             found[result] += number
         return dict(found)
 
+    def totals(self) -> Totals:
+        """Return what it came to."""
+        return Totals(
+            len(self.state.store),
+            self.n_lines,
+            self.n_rejected,
+            self.alerts.copy(),
+            Counter(self.counts()),
+            self.bands(),
+            self.start_ms,
+            self.end_ms,
+        )
+
     def _begin(self, first_ms: int) -> None:
         if self.start_ms == NO_VALUE:
             self.start_ms = first_ms // DAY_MS * DAY_MS
@@ -176,14 +255,13 @@ class Replay:
 
     def _apply_with_ticks(self, stretch: Stretch) -> None:
         """Apply a stretch; a tick comes before the events of its own instant, as the row's own clock has it."""
-        done, total = 0, len(stretch.lines)
-        while done < total:
-            due = self._next_tick()
-            stop = total if due is None else int(np.searchsorted(stretch.times, due))
+        done = 0
+        while (due := self._next_tick()) is not None and due <= stretch.last_ms:
+            stop = int(np.searchsorted(stretch.times, due))
             self._apply(stretch, done, stop)
             done = stop
-            if done < total and due is not None:
-                self._tick(due)
+            self._tick(due)
+        self._apply(stretch, done, len(stretch.lines))
 
     def _next_tick(self) -> int | None:
         if self.start_ms == NO_VALUE:
@@ -208,15 +286,15 @@ class Replay:
         for letter in letters if self.sinks.rejected else ():
             told = {name: text.decode() for name, text in letter.headers}
             line = lines[told["bw_topic"], int(told["bw_offset"])]
-            assert self.sinks.rejected is not None
-            self.sinks.rejected(Rejected(line.file, line.line, told["bw_reason"], told["bw_path"], told["bw_given"]))
+            why = (told["bw_reason"], told["bw_path"], told["bw_given"])
+            self._rejected.append(Rejected(line.timestamp, line.file, line.line, *why))
 
     def _tick(self, at_ms: int) -> None:
         self.state.tick(at_ms)
         if at_ms == self._sums_ms:
             self._sums_ms += DAY_MS  # so that a day's reference is there when a live one would be
         if at_ms == self._midnight_ms:
-            self._give_alerts()
+            self._give()
             self._midnight_ms += DAY_MS
             if self.sinks.midnight:
                 self.sinks.midnight(at_ms)
@@ -229,18 +307,15 @@ class Replay:
         while (due := self._next_tick()) is not None and due <= self.end_ms:
             self._tick(due)
         self.state.tick(self.end_ms)
-        self._give_alerts()
+        self._give()
         if self._snapshots_ms != self.end_ms:
             self._give_snapshots()
 
-    def _give_alerts(self) -> None:
-        for alert in self.state.take_alerts():
-            assert alert.value is not None
-            told = orjson.loads(alert.value)
-            if begins(told):
-                self.alerts[told["rule"], told["severity"]] += 1
-            if self.sinks.alert:
-                self.sinks.alert(alert.value)
+    def _give(self) -> None:
+        told = self.state.take_told(with_records=self.sinks.alert is not None)
+        self.alerts.update((fired.rule, fired.severity) for fired in told.fired)
+        rejected, self._rejected = sorted(self._rejected, key=place_of), []
+        self.sinks.give(told, rejected)
 
     def _give_snapshots(self) -> None:
         self._snapshots_ms = self.state.clock_ms

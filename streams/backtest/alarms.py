@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from state.layout import DAY_MS
-from streams.backtest.collect import LOUD, Account, Collected, Told
+from state.history import Fired
+from state.layout import DAY_MS, NEVER
+from streams.backtest.collect import LOUD, Account, Collected
 from streams.backtest.outcomes import Answers, Moment
 
 WARNING_DAYS = 90
@@ -29,10 +30,12 @@ def alert_figures(collected: Collected, answers: Answers, kind: str) -> dict[str
     """Return what the loud alerts (warning, critical) were worth for an outcome of that kind.
 
     `captured_ratio`: share of the accounts with the outcome that had a loud alert in the 90 days before it.
-    `false_alarm_ratio`: share of the accounts without the outcome that ever had one.
+    `false_alarm_ratio`: share of the accounts without the outcome that ever had one. What is told of an account after its
+    first stated outcome counts for neither, as its rows end there.
     """
     outcomes = [moment for moment in answers.moments if moment.kind == kind]
-    times = _times_by_account(collected.alerts)
+    closed_at = answers.closed_at
+    times = _times_by_account([one for one in collected.alerts if one.at_ms < closed_at.get(one.account, NEVER)])
     warned = {moment.account for moment in outcomes if _is_warned(times.get(moment.account), moment)}
     lost = {moment.account for moment in outcomes}
     others = [account for account in collected.accounts if account.name not in lost]
@@ -63,7 +66,7 @@ def load_of(collected: Collected) -> Load:
     return Load(float(found.mean()), float(np.percentile(found, 95)), int(found.max()))
 
 
-def _times_by_account(alerts: Sequence[Told]) -> dict[str, list[int]]:
+def _times_by_account(alerts: Sequence[Fired]) -> dict[str, list[int]]:
     times: dict[str, list[int]] = {}
     for alert in alerts:
         if alert.severity in LOUD:

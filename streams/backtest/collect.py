@@ -4,19 +4,19 @@ events   x x  x    x |   x  x x          a row at T is made of what stands left 
 as of                T                   time has passed up to T, the events of T itself are still to come
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from scoring.arrays import Floats, Ints
 from scoring.backtest.warning import INSUFFICIENT, LOOKBACK_DAYS, UNSEEN
 from scoring.compile import Compiled
-from scoring.lifecycle import FIRING, STATE_NAMES
+from state.history import Fired
 from state.layout import AMOUNT_UNIT, ARR, BAND, DAY_MS, ENGAGEMENT_COST, NEVER, NO_VALUE
 from state.observing import observe, predictable
-from state.timestamps import parse_times
 from state.work import PICTURE_FIXED
 from streams.backtest.outcomes import Answers
 from streams.backtest.question import AsOf
@@ -25,20 +25,6 @@ from streams.replay import Replay, Sinks
 
 LOUD = ("warning", "critical")
 """Severities that call a person; `info` only tells."""
-
-
-class _Alert(msgspec.Struct):
-    account_id: str
-    rule: str
-    severity: str
-    state: str
-    occurred_at: str
-    escalated_from: str | None = None
-    repeated: bool = False
-    overdue: bool = False
-
-
-_ALERTS = msgspec.json.Decoder(_Alert)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +38,9 @@ class Account:
     engagement_cost: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """An alert that fired."""
-
-    account: str
-    rule: str
-    severity: str
-    at_ms: int
-
-
 @dataclass(slots=True)
 class Collected:
-    """What a replay left behind.
+    """What a replay left behind: accounts by name, rows by as-of time and account, alerts by time and account.
 
     Axes: `scores`, `subscores`, `terms`, `quiet_days` and `month` are those of `state.observing.Observed`, the rows of
     all as-of times below each other; `bands` has the outcomes of the answers and the days before them.
@@ -80,7 +56,7 @@ class Collected:
     quiet_days: NDArray[np.float32]
     month: NDArray[np.float32]
     bands: NDArray[np.int8]
-    alerts: list[Told]
+    alerts: list[Fired]
     start_ms: int
     last_ms: int
     n_lines: int
@@ -102,7 +78,7 @@ class Collector:
         self.answers = answers
         self._is_as_of = is_as_of
         self._pieces: list[tuple[NDArray, ...]] = []
-        self._alerts: list[Told] = []
+        self._alerts: list[Fired] = []
         self._closed_at = np.empty(0, np.int64)
         moments = answers.moments
         self._bands = np.full((len(moments), LOOKBACK_DAYS + 1), UNSEEN, np.int8)
@@ -112,19 +88,12 @@ class Collector:
 
     def sinks(self, sinks: Sinks) -> Sinks:
         """Let a replay tell this collector what it needs besides what `sinks` already takes."""
-        sinks.alert, sinks.midnight = self._alert, self._midnight
+        sinks.fired, sinks.midnight = self._alerts.append, self._midnight
         return sinks
 
     def watch(self, replay: Replay) -> None:
         """Say which replay the sinks belong to."""
         self._replay = replay
-
-    def _alert(self, body: bytes) -> None:
-        alert = _ALERTS.decode(body)
-        is_again = alert.repeated or alert.overdue or alert.escalated_from is not None
-        if alert.state == STATE_NAMES[FIRING] and not is_again:
-            at_ms = int(parse_times([alert.occurred_at])[0])
-            self._alerts.append(Told(alert.account_id, alert.rule, alert.severity, at_ms))
 
     def _midnight(self, at_ms: int) -> None:
         assert self._replay is not None
@@ -163,7 +132,7 @@ class Collector:
         account, at_ms, band, scores, subscores, terms, quiet_days, month = (
             np.concatenate(column) for column in zip(*pieces, strict=True)
         )
-        return Collected(
+        found = Collected(
             accounts=[_account(replay, row) for row in range(len(replay.state.store))],
             account=account,
             at_ms=at_ms,
@@ -180,6 +149,46 @@ class Collector:
             n_lines=replay.n_lines,
             n_rejected=replay.n_rejected,
         )
+        return _in_order(found)
+
+
+BY_ROW = ("at_ms", "band", "scores", "subscores", "terms", "quiet_days", "month")
+
+
+def merged(parts: Sequence[Collected]) -> Collected:
+    """Return what several collectors found, each for other accounts of one history."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    starts = np.cumsum([0, *(len(part.accounts) for part in parts[:-1])])
+    columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in BY_ROW}
+    whole = replace(
+        first,
+        accounts=[account for part in parts for account in part.accounts],
+        account=np.concatenate([part.account + start for part, start in zip(parts, starts, strict=True)]),
+        # Whoever does not know an account has seen nothing of it, which is the least that can be said.
+        bands=np.max([part.bands for part in parts], axis=0),
+        alerts=[alert for part in parts for alert in part.alerts],
+        n_rejected=sum(part.n_rejected for part in parts),
+        **columns,
+    )
+    return _in_order(whole)
+
+
+def _in_order(found: Collected) -> Collected:
+    """Return the same with accounts by name, so that nothing depends on who was met first."""
+    order = sorted(range(len(found.accounts)), key=lambda k: found.accounts[k].name)
+    numbers = np.empty(len(order), np.int64)
+    numbers[order] = np.arange(len(order))
+    account = numbers[found.account]
+    rows = np.lexsort((account, found.at_ms))
+    return replace(
+        found,
+        accounts=[found.accounts[k] for k in order],
+        account=account[rows],
+        alerts=sorted(found.alerts, key=lambda alert: (alert.at_ms, alert.account)),
+        **{name: getattr(found, name)[rows] for name in BY_ROW},
+    )
 
 
 def only_segment(collected: Collected, answers: Answers, segment: str) -> tuple[Collected, Answers]:
@@ -200,14 +209,13 @@ def only_segment(collected: Collected, answers: Answers, segment: str) -> tuple[
     names = {account.name for account in accounts}
     rows = numbers[collected.account] >= 0
     kept = [k for k, moment in enumerate(answers.moments) if moment.account in names]
-    by_row = ("at_ms", "band", "scores", "subscores", "terms", "quiet_days", "month")
     part = replace(
         collected,
         accounts=accounts,
         account=numbers[collected.account[rows]],
         bands=collected.bands[kept],
         alerts=[alert for alert in collected.alerts if alert.account in names],
-        **{name: getattr(collected, name)[rows] for name in by_row},
+        **{name: getattr(collected, name)[rows] for name in BY_ROW},
     )
     return part, replace(answers, moments=[answers.moments[k] for k in kept])
 

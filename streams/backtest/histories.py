@@ -22,6 +22,7 @@ from streams.backtest.question import Question, parse_as_of, parse_horizon, pars
 from streams.backtest.report import judge
 from streams.backtest.run import collect
 from streams.replay import files_of
+from streams.sharing import processes_for
 
 SEED = 20260101
 SHOWN = ("auc", "average_precision", "brier_skill", "ece", "calibration_slope")
@@ -66,7 +67,7 @@ def asked(case: Case, data: Path, compiled: Compiled) -> tuple[Collected, Answer
     files = files_of(data / case.folder)
     question = Question(parse_outcome(case.outcome), parse_horizon(case.horizon))
     answers = read_answers(files, question)
-    return collect(files, compiled, answers, parse_as_of(case.as_of)), answers
+    return collect(files, compiled, answers, parse_as_of(case.as_of), processes=processes_for(files)), answers
 
 
 def report_of(collected: Collected, answers: Answers, compiled: Compiled, as_of: str) -> dict[str, Any]:

@@ -1,15 +1,14 @@
 """A backtest from a folder to its collected rows."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from scoring.compile import Compiled
-from streams.backtest.collect import Collected, Collector
+from streams.backtest.collect import Collected, Collector, merged
 from streams.backtest.outcomes import Answers
 from streams.backtest.question import AsOf
 from streams.cli.files import EventFile
-from streams.event_order import UnsortedError, in_order
-from streams.replay import TOPICS, Replay, Sinks
+from streams.replay import Replay, Sinks
+from streams.sharing import Task, replay_all
 
 
 def collect(
@@ -20,6 +19,7 @@ def collect(
     *,
     passed: Callable[[int], None] | None = None,
     note: Callable[[str], None] = lambda _: None,
+    processes: int = 1,
 ) -> Collected:
     """Replay files through a model and return the rows of a backtest; a file out of order is read whole.
 
@@ -29,16 +29,15 @@ def collect(
         Told the event time reached.
     note
         Told in a sentence what takes longer than expected.
+    processes
+        How many share the accounts, >= 1; the rows are the same.
     """
-    whole: frozenset[str] = frozenset()
-    while True:
+
+    def witness(replay: Replay, sinks: Sinks) -> Callable[[], Collected]:
         collector = Collector(answers, is_as_of)
-        replay = Replay(compiled, collector.sinks(Sinks(passed=passed)))
+        collector.sinks(sinks)
         collector.watch(replay)
-        try:
-            replay.run(in_order(files, TOPICS, whole))
-        except UnsortedError as found:
-            note(f"{Path(found.name).name}: not sorted by occurred_at, so it is read into memory; starting again")
-            whole |= {found.name}
-        else:
-            return collector.finish()
+        return collector.finish
+
+    _, found = replay_all(Task(files, compiled, witness=witness), Sinks(passed=passed), note, processes)
+    return merged(found)

@@ -28,9 +28,11 @@ from streams.backtest.report import judge
 from streams.backtest.run import collect
 from streams.cli.files import EventFile
 from streams.cli.output import note, result
+from streams.cli.replay import add_processes
 from streams.halt import Refusal
 from streams.replay import files_of
 from streams.settings import Settings
+from streams.sharing import processes_for
 
 SEED = 20260101
 """Of the bootstrap: the same history gives the same intervals."""
@@ -58,6 +60,7 @@ def add_history(parser: argparse.ArgumentParser) -> None:
         metavar="churned",
         help="churned, contracted, … or silence:TOPIC[:EVENT]:DURATION (default: the model's)",
     )
+    add_processes(parser)
 
 
 def run(options: argparse.Namespace, settings: Settings) -> int:
@@ -129,7 +132,8 @@ def _report(
     files: list[EventFile], compiled: Compiled, answers: Answers, is_as_of: AsOf, options: argparse.Namespace
 ) -> dict[str, Any]:
     with progress_of(files, compiled.model.name) as passed:
-        collected = collect(files, compiled, answers, is_as_of, passed=passed, note=note)
+        shared = options.processes or processes_for(files)
+        collected = collect(files, compiled, answers, is_as_of, passed=passed, note=note, processes=shared)
     if options.segment is not None:
         collected, answers = only_segment(collected, answers, options.segment)
     chance = np.random.default_rng(SEED)

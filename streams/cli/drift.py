@@ -14,6 +14,7 @@ from streams.cli.output import note, result
 from streams.halt import Refusal
 from streams.replay import files_of
 from streams.settings import Settings
+from streams.sharing import processes_for
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,8 +33,10 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     files = files_of(options.folder)
     answers = read_answers(files, question_of(options, compiled))
     require_outcomes(answers)
+    shared = options.processes or processes_for(files)
     with progress_of(files, compiled.model.name) as passed:
-        collected = collect(files, compiled, answers, parse_as_of(options.as_of), passed=passed, note=note)
+        as_of = parse_as_of(options.as_of)
+        collected = collect(files, compiled, answers, as_of, passed=passed, note=note, processes=shared)
     if options.segment is not None:
         collected, answers = only_segment(collected, answers, options.segment)
     report = drift_of(collected, answers, compiled, recent_ms)

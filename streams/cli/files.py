@@ -22,6 +22,7 @@ from streams.halt import Refusal
 STANDARD_INPUT = "-"
 PARQUET = ".parquet"
 ROWS_AT_ONCE = 8192
+BYTES_AT_ONCE = 1 << 18
 
 
 @dataclass
@@ -42,6 +43,7 @@ class EventFile:
     topic: str
     mapping: TableMapping | None = None
     _source: BinaryIO | None = None
+    _read_elsewhere: int = 0
 
     @property
     def size(self) -> int | None:
@@ -52,8 +54,12 @@ class EventFile:
     def bytes_read(self) -> int:
         """Bytes of it that were read so far, compressed as they are; 0 for standard input."""
         if self._source is None or self.name == STANDARD_INPUT:
-            return 0
+            return self._read_elsewhere
         return (self.size or 0) if self._source.closed else self._source.tell()
+
+    def note_read(self, number: int) -> None:
+        """Take note of how many bytes another process has read."""
+        self._read_elsewhere = number
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Yield the number, from 1, and the JSON of every event; blank lines are skipped.
@@ -84,7 +90,8 @@ def topic_of(name: str) -> str:
 def _decompressed(source: BinaryIO, name: str) -> BinaryIO:
     match Path(name).suffix:
         case ".gz":
-            return cast("BinaryIO", gzip.open(source))
+            # Read in large pieces: line by line, the module's own reader costs more than decompressing.
+            return cast("BinaryIO", io.BufferedReader(cast("io.RawIOBase", gzip.open(source)), BYTES_AT_ONCE))
         case ".zst":
             return cast(
                 "BinaryIO",

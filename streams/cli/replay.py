@@ -7,7 +7,7 @@ The folder holds JSON lines (or CSV) named after the input topics. `--scores` ta
 import argparse
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
@@ -16,17 +16,17 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from scoring.compile import compile_model
+from scoring.compile import Compiled, compile_model
 from scoring.durations import parse_duration
 from scoring.faults import ModelError
 from scoring.presets import load_model
 from state.moments import rfc3339
 from streams.cli.files import EventFile
 from streams.cli.output import note, result
-from streams.event_order import UnsortedError, in_order
 from streams.halt import Refusal
-from streams.replay import TOPICS, Rejected, Replay, Sinks, files_of
+from streams.replay import Rejected, Sinks, Totals, files_of
 from streams.settings import Settings
+from streams.sharing import Task, processes_for, replay_all
 
 REJECTIONS_SHOWN = 50
 
@@ -40,7 +40,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--every", type=_duration_ms, metavar="7d", help="step between snapshots (default: only the end)"
     )
+    add_processes(parser)
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+
+
+def add_processes(parser: argparse.ArgumentParser) -> None:
+    """Declare how many processes share a history."""
+    parser.add_argument(
+        "--processes", type=_count, metavar="N", help="share the accounts among N (default: one a core); same output"
+    )
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
+    return int(text)
 
 
 def run(options: argparse.Namespace, settings: Settings) -> int:
@@ -50,22 +64,16 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     except ModelError as error:
         raise Refusal(str(error)) from error
     files = files_of(options.folder)
-    whole: frozenset[str] = frozenset()
     started = time.monotonic()
-    while True:
-        rejections: list[dict[str, object]] = []
-        try:
-            with _sinks(options, files, rejections) as sinks:
-                replay = Replay(compiled, sinks, options.every)
-                replay.run(in_order(files, TOPICS, whole))
-            break
-        except UnsortedError as found:
-            note(f"{found.name}: not sorted by occurred_at, so it is read into memory; starting again")
-            whole |= {found.name}
-    if replay.n_rejected > REJECTIONS_SHOWN:
-        note(f"… and {replay.n_rejected - REJECTIONS_SHOWN} more rejected lines")
-    value = _summary(replay, rejections, time.monotonic() - started)
-    result(value, as_json=options.json, sentence=_sentences(replay, value))
+    rejections: list[dict[str, object]] = []
+    task = Task(files, compiled, options.every)
+    with _sinks(options, files, rejections) as (sinks, again):
+        processes = options.processes or processes_for(files)
+        totals, _ = replay_all(task, sinks, note, processes, again)
+    if totals.n_rejected > REJECTIONS_SHOWN:
+        note(f"… and {totals.n_rejected - REJECTIONS_SHOWN} more rejected lines")
+    value = _summary(totals, compiled, rejections, time.monotonic() - started) | {"processes": processes}
+    result(value, as_json=options.json, sentence=_sentences(totals, value))
     return 0
 
 
@@ -77,8 +85,10 @@ def _duration_ms(text: str) -> int:
 
 
 @contextlib.contextmanager
-def _sinks(options: argparse.Namespace, files: list[EventFile], rejections: list[dict[str, object]]) -> Iterator[Sinks]:
-    """Open what results are written to, and show progress by the bytes read."""
+def _sinks(
+    options: argparse.Namespace, files: list[EventFile], rejections: list[dict[str, object]]
+) -> Iterator[tuple[Sinks, Callable[[], None]]]:
+    """Open what results are written to, and what empties it; show progress by the bytes read."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with contextlib.ExitStack() as stack:
@@ -90,19 +100,29 @@ def _sinks(options: argparse.Namespace, files: list[EventFile], rejections: list
 
         def reject(found: Rejected) -> None:
             if len(rejections) < REJECTIONS_SHOWN:
-                rejections.append(asdict(found))
+                shown = asdict(found)
+                del shown["at_ms"]
+                rejections.append(shown)
                 note(f"{found.file}:{found.line} {found.path}: {found.reason} {found.given}")
 
         def advance(reached_ms: int) -> None:
             read = sum(file.bytes_read for file in files)
             progress.update(task, completed=read, description=f"replay {rfc3339(reached_ms)[:10]}")
 
-        yield Sinks(
+        def again() -> None:
+            rejections.clear()
+            for file in (scores, alerts):
+                if file is not None:
+                    file.seek(0)
+                    file.truncate()
+
+        sinks = Sinks(
             alert=None if alerts is None else lambda body: _write(alerts, (body,)),
             snapshots=None if scores is None else lambda found: _write(scores, map(orjson.dumps, found)),
             rejected=reject,
             passed=advance,
         )
+        yield sinks, again
 
 
 def _opened(path: Path | None, stack: contextlib.ExitStack) -> BinaryIO | None:
@@ -118,34 +138,36 @@ def _write(file: BinaryIO, bodies: Iterable[bytes]) -> None:
     file.writelines(body + b"\n" for body in bodies)
 
 
-def _summary(replay: Replay, rejections: list[dict[str, object]], seconds: float) -> dict[str, object]:
+def _summary(
+    totals: Totals, compiled: Compiled, rejections: list[dict[str, object]], seconds: float
+) -> dict[str, object]:
     by_severity: dict[str, int] = {}
-    for (_, severity), number in replay.alerts.items():
+    for (_, severity), number in totals.alerts.items():
         by_severity[severity] = by_severity.get(severity, 0) + number
-    model = replay.compiled.model
-    is_empty = replay.n_lines == replay.n_rejected
+    model = compiled.model
+    is_empty = totals.n_lines == totals.n_rejected
     return {
-        "accounts": len(replay.state.store),
-        "events": replay.n_lines,
-        **{name: replay.counts().get(name, 0) for name in ("applied", "duplicate")},
-        "rejected": replay.n_rejected,
+        "accounts": totals.accounts,
+        "events": totals.n_lines,
+        **{name: totals.counts[name] for name in ("applied", "duplicate")},
+        "rejected": totals.n_rejected,
         "rejections": rejections,
-        "from": None if is_empty else rfc3339(replay.start_ms),
-        "to": None if is_empty else rfc3339(replay.end_ms),
+        "from": None if is_empty else rfc3339(totals.start_ms),
+        "to": None if is_empty else rfc3339(totals.end_ms),
         "alerts": {
             "by_severity": by_severity,
-            "by_rule": {rule: number for (rule, _), number in replay.alerts.most_common()},
+            "by_rule": {rule: number for (rule, _), number in totals.alerts.most_common()},
         },
-        "bands": replay.bands(),
+        "bands": totals.bands,
         "model": {"name": model.name, "version": model.version, "fingerprint": model.fingerprint},
         "seconds": round(seconds, 3),
-        "events_per_second": round(replay.n_lines / seconds),
+        "events_per_second": round(totals.n_lines / seconds),
     }
 
 
-def _sentences(replay: Replay, value: dict[str, object]) -> str:
-    bands = ", ".join(f"{name} {number}" for name, number in replay.bands().items() if number)
+def _sentences(totals: Totals, value: dict[str, object]) -> str:
+    bands = ", ".join(f"{name} {number}" for name, number in totals.bands.items() if number)
     span = f"{value['accounts']} accounts, {value['events']} events from {value['from']} to {value['to']}"
     pace = f"{value['rejected']} rejected, {value['seconds']} s, {value['events_per_second']} events/s"
-    rules = [f"  {rule:<28} {severity:<9} {n:>7}" for (rule, severity), n in replay.alerts.most_common()]
-    return "\n".join([f"{span} ({pace})", f"at the end: {bands}", f"alerts: {replay.alerts.total()}", *rules])
+    rules = [f"  {rule:<28} {severity:<9} {n:>7}" for (rule, severity), n in totals.alerts.most_common()]
+    return "\n".join([f"{span} ({pace})", f"at the end: {bands}", f"alerts: {totals.alerts.total()}", *rules])

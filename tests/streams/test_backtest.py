@@ -8,9 +8,10 @@ import pytest
 
 from scoring.compile import Compiled, compile_model
 from scoring.presets import load_model
+from state.history import Fired
 from state.moments import rfc3339
 from streams.backtest.alarms import load_of
-from streams.backtest.collect import Account, Collected, Collector, Told
+from streams.backtest.collect import Account, Collected, Collector
 from streams.backtest.outcomes import Answers, read_answers
 from streams.backtest.question import Question, parse_as_of, parse_horizon, parse_outcome
 from streams.backtest.run import collect
@@ -212,7 +213,7 @@ def test_a_shorter_horizon_asks_whether_the_silence_is_complete_by_then(tmp_path
 def test_the_load_of_alerts_counts_quiet_weeks() -> None:
     """Three alerts of one owner in one of two weeks, none of the other owner: mean 0.75 over four cells; info is not counted."""
     accounts = [Account("a", "", "ann", None, None), Account("b", "", "bob", None, None)]
-    told = [Told("a", "r", "warning", START_MS + k) for k in range(3)] + [Told("b", "r", "info", START_MS)]
+    told = [Fired("a", "r", "warning", START_MS + k) for k in range(3)] + [Fired("b", "r", "info", START_MS)]
     empty = np.empty(0)
     found = Collected(
         accounts, *[empty] * 9, alerts=told, start_ms=START_MS, last_ms=START_MS + 14 * DAY_MS, n_lines=0, n_rejected=0

@@ -34,7 +34,7 @@ def lived() -> tuple[StoryReport, float]:
             offsets[topic] = first + len(records)
             state.apply_runs([(topic, records)])
         state.tick(book.truth.start_ms + (day + 1) * DAY_MS)
-        alarms += [read_alarm(alert.value) for alert in state.take_alerts() if alert.value]
+        alarms += [read_alarm(body) for body in state.take_told(with_records=True).records]
         for account, seen in bands.items():
             row = state.store.numbers.get(account)
             seen.append(-1 if row is None else int(state.store.rows.ints[row, BAND]))
