@@ -23,7 +23,7 @@ from scoring.model import (
     ValueKind,
 )
 from scoring.trajectory import FAST_DECAY_DAYS, MIDDLE_DECAY_DAYS, SLOW_DECAY_DAYS
-from scoring.values import seat_signal
+from scoring.values import READ_BY_TERMS, seat_signal
 from scoring.variables import CHANGE_DAYS, FIXED, Layout
 from scoring.weighing import groups_of, limits_of, scales_of, weights_of
 
@@ -179,8 +179,9 @@ def _values(model: Model) -> tuple[Value, ...]:
     """Return the inputs' values first, then what expressions read, then what propensity terms read."""
     values = [*(entry.value for entry in model.inputs), *model.hidden]
     terms = (*model.risk.terms, *model.expansion.terms)
-    momenta = [Value(ValueKind.MOMENTUM, term.target) for term in terms if term.kind is TermKind.MOMENTUM]
-    values += [value for value in momenta if value not in values]
+    for term in terms:
+        if term.kind in READ_BY_TERMS and (value := Value(READ_BY_TERMS[term.kind], term.target)) not in values:
+            values.append(value)
     conditions = [item.when for item in model.overrides] + [rule.when for rule in model.rules]
     conditions += [each.when for playbook in model.playbooks for each in playbook.suppress]
     if any(term.kind is TermKind.SEAT_USE for term in terms) or any("seat_use" in c.text for c in conditions):
@@ -374,8 +375,8 @@ def _terms(
             target = 0
             if term.kind is TermKind.INPUT:
                 target = next(k for k, entry in enumerate(model.inputs) if entry.name == term.target)
-            elif term.kind is TermKind.MOMENTUM:
-                target = values.index(Value(ValueKind.MOMENTUM, term.target))
+            elif term.kind in READ_BY_TERMS:
+                target = values.index(Value(READ_BY_TERMS[term.kind], term.target))
             elif term.kind is TermKind.SEAT_USE:
                 target = values.index(_seat_use(model))
             lines.append((p.TERMS.index(term.kind), target))

@@ -3,7 +3,7 @@
 from scoring.conduct import ACCOUNT_OWNER
 from scoring.expressions import Opcode
 from scoring.model import Model, TermKind
-from scoring.values import seat_signal
+from scoring.values import READ_BY_TERMS, seat_signal
 
 MANY_INPUTS = 8
 LIGHT_SHARE = 0.03
@@ -50,7 +50,7 @@ def _used_signals(model: Model) -> set[str]:
     values = [item.value for item in model.inputs] + list(model.hidden)
     terms = (*model.risk.terms, *model.expansion.terms)
     used = {name for value in values for name in (value.signal, value.other)}
-    used |= {term.target for term in terms if term.kind is TermKind.MOMENTUM}
+    used |= {term.target for term in terms if term.kind in READ_BY_TERMS}
     if any(term.kind is TermKind.SEAT_USE for term in terms) or "seat_use" in _loaded(model):
         used.add(seat_signal({signal.name: signal for signal in model.signals}) or "")
     return used

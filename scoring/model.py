@@ -102,6 +102,9 @@ class TermKind(StrEnum):
     """strategic fit - 0.5."""
     CONTACTS = "contacts"
     """min(contacts, 5) - 2, divided by 3."""
+    DORMANT = "dormant"
+    """How long a signal is silent beyond what is a pause: 0 up to 60 days since it last spoke, rising in a line to 1 at
+    180; `target` is the signal. Whoever went long ago and has not left yet may never bother to."""
 
 
 @dataclass(frozen=True, slots=True)

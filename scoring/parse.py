@@ -10,7 +10,7 @@ from scoring.durations import UNITS_MS, format_duration, parse_duration
 from scoring.economics import Economics
 from scoring.faults import Fault, ModelError
 from scoring.fingerprint import model_fingerprint
-from scoring.model import TOPICS, Input, Model, Propensity, Signal, Term, TermKind, ValueKind
+from scoring.model import TOPICS, Input, MeasureKind, Model, Propensity, Signal, Term, TermKind
 from scoring.reading import DASHED, Table, is_number, shown
 from scoring.reading_inputs import read_inputs, read_signals
 from scoring.reading_rules import (
@@ -25,7 +25,7 @@ from scoring.reading_rules import (
     read_rules,
 )
 from scoring.reading_segments import read_groups, read_segments, weighed
-from scoring.values import ACCEPTED, seat_signal
+from scoring.values import ACCEPTED, READ_BY_TERMS, seat_signal
 from scoring.variables import Variables, nearest
 
 MIN_HORIZON_MS, MAX_HORIZON_MS = UNITS_MS["d"], 730 * UNITS_MS["d"]
@@ -35,8 +35,7 @@ DEFAULT_RISK = {"health": -6.0, "slope": -1.0}
 points below with 50 %, and a fall of one point a day costs as much as 17 points of level."""
 DEFAULT_EXPANSION = {"health": 3.0, "seat_use": 4.0}
 """A prior: 8 % for a healthy account with three quarters of its seats in use, 18 % with all of them."""
-_TARGETED = (TermKind.MOMENTUM,)
-_PLAIN = tuple(kind for kind in TermKind if kind not in (TermKind.INPUT, *_TARGETED))
+_PLAIN = tuple(kind for kind in TermKind if kind not in (TermKind.INPUT, *READ_BY_TERMS))
 _OUTCOME = re.compile(r"churned|silence:(?P<topic>[a-z]+)(:(?P<event>[^:]+))?:(?P<duration>\w+)")
 
 
@@ -201,12 +200,17 @@ def _term(
         return None
     kind, target = _named(name, inputs, signals)
     if kind is None:
-        known: Sequence[str] = [*inputs, *_PLAIN, *(f"{prefix}.{signal}" for prefix in _TARGETED for signal in signals)]
+        known: Sequence[str] = [
+            *inputs,
+            *_PLAIN,
+            *(f"{prefix}.{signal}" for prefix in READ_BY_TERMS for signal in signals),
+        ]
         note("a known term", f"'{name}'", nearest(name, known) or f"use one of {', '.join(known)}")
     elif kind is TermKind.SEAT_USE and not seat_signal(signals):
         note("a usage signal measuring distinct(user_id) for seat_use", "none", "declare one")
-    elif kind is TermKind.MOMENTUM and signals[target].measure.kind not in ACCEPTED[ValueKind.MOMENTUM]:
-        note("a signal that measures count, sum or active_days", f"'{target}'", "name another signal")
+    elif kind in READ_BY_TERMS and signals[target].measure.kind not in ACCEPTED[READ_BY_TERMS[kind]]:
+        kinds = [str(each) for each in MeasureKind if each in ACCEPTED[READ_BY_TERMS[kind]]]
+        note(f"a signal that measures {', '.join(kinds[:-1])} or {kinds[-1]}", f"'{target}'", "name another signal")
     else:
         return Term(kind, target, float(coefficient))  # type: ignore[arg-type]
     return None
@@ -219,7 +223,7 @@ def _named(name: str, inputs: Mapping[str, Input], signals: Mapping[str, Signal]
     if name in _PLAIN:
         return TermKind(name), ""
     kind, _, target = name.partition(".")
-    return (TermKind(kind), target) if kind in _TARGETED and target in signals else (None, "")
+    return (TermKind(kind), target) if kind in READ_BY_TERMS and target in signals else (None, "")
 
 
 def _baseline(inputs: tuple[Input, ...]) -> float:

@@ -187,6 +187,7 @@ TERM_ACCELERATION: Final = TERMS.index(TermKind.ACCELERATION)
 TERM_COVERAGE: Final = TERMS.index(TermKind.COVERAGE)
 TERM_RENEWAL_NEAR: Final = TERMS.index(TermKind.RENEWAL_NEAR)
 TERM_SEAT_USE: Final = TERMS.index(TermKind.SEAT_USE)
+TERM_DORMANT: Final = TERMS.index(TermKind.DORMANT)
 TERM_STRATEGIC_FIT: Final = TERMS.index(TermKind.STRATEGIC_FIT)
 
 # Places of `constants`.

@@ -29,6 +29,8 @@ SURPRISE_LIMIT = 10.0
 DORMANT_DAYS = 60
 """After so many silent days too little of the 90-day memory is left to tell the habit: momentum and surprise stay at
 their lower limits and the habit counts as at least one event a day, so that a dead account can never look well."""
+FOR_GOOD_DAYS = 180
+"""Silence of so many days is no pause any more: whoever has not left by then rarely does so soon."""
 FAST_DECAY_DAYS = 7.0
 MIDDLE_DECAY_DAYS = 28.0
 SLOW_DECAY_DAYS = 90.0
@@ -144,3 +146,15 @@ def days_to_cross(health: float, threshold: float, slope: float) -> float:
     if not slope < -FLAT_SLOPE:
         return math.nan
     return (health - threshold) / -slope
+
+
+@njit(cache=True)
+def dormancy(days: float) -> float:
+    """Return how far silence is beyond a pause, 0-1: 0 up to 60 days, 1 from 180 on.
+
+    Examples
+    --------
+    >>> [dormancy(days) for days in (10.0, 60.0, 120.0, 400.0)]
+    [0.0, 0.0, 0.5, 1.0]
+    """
+    return min(max((days - DORMANT_DAYS) / (FOR_GOOD_DAYS - DORMANT_DAYS), 0.0), 1.0)

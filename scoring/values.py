@@ -36,7 +36,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from scoring.expressions import Note
-from scoring.model import COHORT, WINDOWS_DAYS, Measure, MeasureKind, Signal, Value, ValueKind
+from scoring.model import COHORT, WINDOWS_DAYS, Measure, MeasureKind, Signal, TermKind, Value, ValueKind
 
 MEASURE_FIELDS: dict[MeasureKind, tuple[str, ...]] = {
     MeasureKind.COUNT: (),
@@ -80,6 +80,12 @@ ACCEPTED: dict[ValueKind, frozenset[MeasureKind]] = {
     ValueKind.BURN: frozenset((MeasureKind.COUNT, MeasureKind.SUM)),
 }
 """Measures each kind of value can be read off."""
+
+READ_BY_TERMS: dict[TermKind, ValueKind] = {
+    TermKind.MOMENTUM: ValueKind.MOMENTUM,
+    TermKind.DORMANT: ValueKind.DAYS_SINCE,
+}
+"""Propensity terms that name a signal, and the value they read off it."""
 
 RELATIVE = frozenset(
     (

@@ -17,7 +17,7 @@ from scoring.economics import expected_value
 from scoring.jit import entry, part
 from scoring.plan import Plan
 from scoring.propensity import logistic
-from scoring.trajectory import days_to_cross
+from scoring.trajectory import days_to_cross, dormancy
 from scoring.vm import holds
 from state.layout import (
     ACCELERATION,
@@ -172,6 +172,9 @@ def term_scale(plan: Plan, rows: Rows, work: Work, row: int, which: int, at_ms: 
     if kind == p.TERM_SEAT_USE:
         value = work.values[plan.terms[which, 1]]
         return 0.0 if math.isnan(value) else value - 0.75
+    if kind == p.TERM_DORMANT:
+        value = work.values[plan.terms[which, 1]]
+        return 0.0 if math.isnan(value) else dormancy(value)
     if kind == p.TERM_STRATEGIC_FIT:
         fit = rows.ints[row, STRATEGIC_FIT]
         return 0.0 if fit == NO_VALUE else fit / MICRO - 0.5

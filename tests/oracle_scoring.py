@@ -269,7 +269,7 @@ class Reader:
             return millionths(1.0 / (1.0 + math.exp(-log_odds)))
         return millionths(math.exp(log_odds) / (1.0 + math.exp(log_odds)))
 
-    def term(self, kind: TermKind, target: str, score: Score) -> float:  # noqa: PLR0911 - one line per kind
+    def term(self, kind: TermKind, target: str, score: Score) -> float:  # noqa: C901, PLR0911 - one line per kind
         """Return what a coefficient multiplies, 0 without data."""
         known = self.account.attributes
         match kind:
@@ -291,6 +291,9 @@ class Reader:
                 return 0.0 if at is None or at < self.at else max(1.0 - (at - self.at) / self.model.horizon_ms, 0.0)
             case TermKind.SEAT_USE:
                 return zero_if_unknown(self.attribute("seat_use") - 0.75)
+            case TermKind.DORMANT:
+                quiet = self.value(Value(ValueKind.DAYS_SINCE, target))
+                return 0.0 if math.isnan(quiet) else min(max((quiet - 60.0) / 120.0, 0.0), 1.0)
             case TermKind.STRATEGIC_FIT:
                 return zero_if_unknown(self.attribute("strategic_fit") - 0.5)
         return (min(known["contacts"], 5) - 2.0) / 3.0 if "contacts" in known else 0.0

@@ -5,8 +5,8 @@ For a probability stated for a horizon H and outcomes watched over h, with r = h
     log-odds at H:   eta = intercept + sum of coefficient * term
     hazard over h:   r * log(1 + exp(eta))             chance over h: 1 - exp(-that)
 
-and the fit minimises   -log-likelihood + penalty / 2 * sum of ((coefficient - prior) * spread)^2 , each coefficient
-within its bounds. With r = 1 this is the ordinary logistic regression.
+and the fit minimises   -log-likelihood + sum of pull / 2 * (coefficient - prior)^2 , each coefficient within its bounds.
+With r = 1 this is the ordinary logistic regression.
 
 References
 ----------
@@ -60,7 +60,19 @@ class Fitted:
         return -np.expm1(-ratio * _softplus(self.intercept + terms @ self.coefficients))
 
 
-def fit(terms: Floats, happened: Floats, belief: Belief, penalty: float, ratio: float = 1.0) -> Fitted:
+def evenly(terms: Floats, penalty: float) -> Floats:
+    """Return the pull, float64 [term], that holds each coefficient as strongly for what it does to the rows.
+
+    Parameters
+    ----------
+    penalty
+        >= 0; how many outcomes' worth of evidence the belief is. Infinite: only the intercept is fitted.
+    """
+    spread = np.maximum(terms.std(axis=0), 1e-3) if len(terms) else np.ones(terms.shape[1])
+    return np.full(spread.size, np.inf) if np.isinf(penalty) else penalty * spread**2
+
+
+def fit(terms: Floats, happened: Floats, belief: Belief, pull: Floats, ratio: float = 1.0) -> Fitted:
     """Return the coefficients that outcomes and belief settle on.
 
     Parameters
@@ -69,19 +81,17 @@ def fit(terms: Floats, happened: Floats, belief: Belief, penalty: float, ratio: 
         float64 [row, term], what each coefficient multiplies.
     happened
         float64 [row], 1 where the outcome came.
-    penalty
-        >= 0; how many outcomes' worth of evidence the belief is. Infinite: only the intercept is fitted.
+    pull
+        float64 [term], >= 0, how strongly each coefficient is held to its belief; infinite = it is not fitted.
     ratio
         > 0, horizon of the outcomes over that of the model.
     """
-    spread = np.maximum(terms.std(axis=0), 1e-3) if len(terms) else np.ones(terms.shape[1])
-    weights = np.full(spread.size, np.inf) if np.isinf(penalty) else penalty * spread**2
     current = np.clip(belief.coefficients, belief.low, belief.high)
     intercept = belief.intercept
     for _ in range(ROUNDS):
         eta = intercept + terms @ current
         slope, curve = _derivatives(eta, happened, ratio)
-        new_intercept, new = _quadratic(terms, slope, curve, intercept, current, belief, weights)
+        new_intercept, new = _quadratic(terms, slope, curve, intercept, current, belief, pull)
         # A full step may overshoot far from the optimum, where the curve is no guide.
         scale = min(1.0, 3.0 / max(float(np.abs(terms @ (new - current) + new_intercept - intercept).max()), 1e-12))
         moved = max(abs(new_intercept - intercept), float(np.abs(new - current).max(initial=0.0)))

@@ -5,22 +5,32 @@
 
 The gap is the horizon: what was still undecided at the cut was not known then. A fit that does not beat the belief
 on the folds goes back to it.
+
+How far a fit may go depends on how much there is to go by. What people set is believed, so with few outcomes only one
+term that they left out is fitted; all of them are moved from ten outcomes a term on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scoring.arrays import Floats, Ints
 from scoring.backtest.ranking import auc, rank
-from scoring.fitting.logistic import Belief, Fitted, fit, log_loss
+from scoring.fitting.logistic import Belief, Fitted, evenly, fit, log_loss
 
 CUTS = 3
 GROUPS = 5
-PENALTIES = (np.inf, 300.0, 100.0, 30.0, 10.0, 3.0)
-"""From "only the base rate" to nearly free."""
+PENALTIES = (300.0, 100.0, 30.0, 10.0, 3.0)
+"""From nearly held to nearly free."""
+OUTCOMES_PER_TERM = 10
+"""Accounts with the outcome that each fitted coefficient needs (Peduzzi and others, Journal of Clinical Epidemiology 49,
+1996): with fewer, a regression makes confident mistakes."""
+UNSET_WIDTH = 2.5
+"""Standard deviation of what is believed of a coefficient nobody set: the usual weak prior for terms of about unit size
+(Gelman and others, Annals of Applied Statistics 2, 2008). Those that people set lie between 0.5 and 4."""
 
 RANKING_SLACK = 0.005
 """Fall of the AUC that is taken for noise."""
@@ -56,27 +66,61 @@ class Evidence:
     ratio: float
 
 
+class Reach(NamedTuple):
+    """How far a fit goes from the belief: which terms it moves, against which penalty, or the number of the only one."""
+
+    moved: str
+    penalty: float = np.inf
+    term: int = -1
+
+    def pull(self, terms: Floats) -> Floats:
+        """Return how strongly each coefficient is held, float64 [term]."""
+        if self.term < 0:
+            return evenly(terms, self.penalty)
+        return np.where(np.arange(terms.shape[1]) == self.term, UNSET_WIDTH**-2, np.inf)
+
+
+NO_TERM, UNSET_TERM, ALL_TERMS = "no term, only the base rate", "one term that nobody had set", "all terms"
+BASE_RATE = Reach(NO_TERM)
+
+
+def reaches(evidence: Evidence, belief: Belief) -> list[Reach]:
+    """Return how far fits to this much evidence may go, the nearest first."""
+    found = [BASE_RATE]
+    varies = evidence.terms.std(axis=0) > 0.0 if len(evidence.terms) else np.zeros(belief.coefficients.size, bool)
+    found += [Reach(UNSET_TERM, term=k) for k in np.flatnonzero(varies & (belief.coefficients == 0.0)).tolist()]
+    if np.unique(evidence.accounts[evidence.happened > 0]).size >= OUTCOMES_PER_TERM * varies.sum():
+        found += [Reach(ALL_TERMS, penalty) for penalty in PENALTIES]
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The penalty that did best, and what each said of rows it had not seen.
+    """The reach that did best, and what was said of rows that were not seen.
 
     Parameters
     ----------
-    penalty
-        One of `PENALTIES`.
+    reach
+        How far the fit goes.
+    is_better
+        Whether it foretells those rows better than the belief.
     losses
-        Penalty → mean log-loss over all test rows.
+        Reach → mean log-loss over all test rows.
     rows
         int64, the test rows.
     believed, fitted
-        float64 [test row], chance by the belief (with its own base rate) and by the best penalty.
+        float64 [test row], chance by the belief (with its own base rate) and by the best reach.
+    rankings
+        `ranking_within` of both.
     """
 
-    penalty: float
-    losses: dict[float, float]
+    reach: Reach
+    is_better: bool
+    losses: dict[Reach, float]
     rows: Ints
     believed: Floats
     fitted: Floats
+    rankings: tuple[float, float] = (0.0, 0.0)
 
 
 def folds(evidence: Evidence) -> Iterator[tuple[Mask, Mask]]:
@@ -96,11 +140,12 @@ def folds(evidence: Evidence) -> Iterator[tuple[Mask, Mask]]:
 
 
 def choose(evidence: Evidence, belief: Belief) -> Choice:
-    """Return the penalty with the least loss on the folds, among those that rank no worse than the belief.
+    """Return the reach with the least loss on the folds, among those that rank no worse than the belief.
 
     With few outcomes a fit can state better probabilities and yet put the accounts in a worse order; people call in order.
     """
-    said: dict[float, list[Floats]] = {penalty: [] for penalty in PENALTIES}
+    ways = reaches(evidence, belief)
+    said: dict[Reach, list[Floats]] = {reach: [] for reach in ways}
     believed: list[Floats] = []
     rows: list[Ints] = []
     own = Fitted(belief.intercept, belief.coefficients)
@@ -109,20 +154,33 @@ def choose(evidence: Evidence, belief: Belief) -> Choice:
             continue
         rows.append(np.flatnonzero(test))
         believed.append(own.probabilities(evidence.terms[test], evidence.ratio))
-        for penalty in PENALTIES:
-            found = fit(evidence.terms[train], evidence.happened[train], belief, penalty, evidence.ratio)
-            said[penalty].append(found.probabilities(evidence.terms[test], evidence.ratio))
+        known = evidence.terms[train]
+        for reach in ways:
+            found = fit(known, evidence.happened[train], belief, reach.pull(known), evidence.ratio)
+            said[reach].append(found.probabilities(evidence.terms[test], evidence.ratio))
     if not rows:
-        return Choice(PENALTIES[0], {}, np.empty(0, np.int64), np.empty(0), np.empty(0))
+        return Choice(BASE_RATE, False, {}, np.empty(0, np.int64), np.empty(0), np.empty(0))
     chosen = np.concatenate(rows)
-    happened = evidence.happened[chosen]
-    foretold = {penalty: np.concatenate(each) for penalty, each in said.items()}
-    losses = {penalty: log_loss(each, happened) for penalty, each in foretold.items()}
-    ones = np.ones(happened.size)
-    least = (auc(rank(np.concatenate(believed)), happened, ones) or 0.0) - RANKING_SLACK
-    ranking = [penalty for penalty in PENALTIES if (auc(rank(foretold[penalty]), happened, ones) or 0.0) >= least]
-    best = min(ranking or PENALTIES[:1], key=lambda penalty: losses[penalty])
-    return Choice(best, losses, chosen, np.concatenate(believed), foretold[best])
+    happened = [evidence.happened[each] for each in rows]
+    losses = {reach: log_loss(np.concatenate(each), np.concatenate(happened)) for reach, each in said.items()}
+    least = ranking_within(believed, happened) - RANKING_SLACK
+    ranking = [reach for reach in ways if ranking_within(said[reach], happened) >= least]
+    best = min(ranking or [BASE_RATE], key=lambda reach: losses[reach])
+    before, after = np.concatenate(believed), np.concatenate(said[best])
+    # Coefficients are compared under the base rates of the same folds; a base rate alone has the belief's own to beat.
+    to_beat = log_loss(before, np.concatenate(happened)) if best == BASE_RATE else losses[BASE_RATE]
+    rankings = (ranking_within(believed, happened), ranking_within(said[best], happened))
+    return Choice(best, losses[best] < to_beat, losses, chosen, before, after, rankings)
+
+
+def ranking_within(said: Sequence[Floats], happened: Sequence[Floats]) -> float:
+    """Return the area under the curve, 0-1, over pairs of rows of the same fold: each fold has a base rate of its own."""
+    right = pairs = 0.0
+    for own, came in zip(said, happened, strict=True):
+        count = float(came.sum() * (came.size - came.sum()))
+        right += count * (auc(rank(own), came, np.ones(came.size)) or 0.0)
+        pairs += count
+    return right / pairs if pairs else 0.0
 
 
 def useless(evidence: Evidence, fitted: Fitted, names: list[str]) -> list[str]:

@@ -9,10 +9,10 @@ import numpy as np
 from scoring.arrays import Floats
 from scoring.backtest.figures import Predictions, figures_of
 from scoring.compile import Compiled, compile_model
-from scoring.fitting.logistic import Belief, Fitted, fit, log_loss
+from scoring.fitting.logistic import Belief, Fitted, fit
 from scoring.fitting.thresholds import threshold_for
 from scoring.fitting.validation import Choice, Evidence, choose, useless
-from scoring.model import Model, Propensity, Term, TermKind
+from scoring.model import MeasureKind, Model, Propensity, Term, TermKind
 from state.work import PICTURE_HEALTH
 from streams.backtest.collect import Collected
 from streams.backtest.outcomes import Answers
@@ -63,9 +63,16 @@ def candidates(model: Model, which: str) -> Compiled:
     own = {term.text: term for term in propensity_of(model, which).terms}
     offered = [Term(TermKind.INPUT, entry.name, 0.0) for entry in model.inputs]
     offered += [Term(kind, "", 0.0) for kind in ALWAYS]
+    offered += [Term(TermKind.DORMANT, name, 0.0) for name in _first_flow(model)]
     terms = {term.text: term for term in offered} | own
     wide = Propensity(propensity_of(model, which).intercept, tuple(terms[text] for text in sorted(terms)))
     return compile_model(with_propensity(model, which, wide))
+
+
+def _first_flow(model: Model) -> list[str]:
+    """Return the name of the first signal that counts events: its silence stands for the account's."""
+    flows = (MeasureKind.COUNT, MeasureKind.SUM, MeasureKind.ACTIVE_DAYS)
+    return [signal.name for signal in model.signals if signal.measure.kind in flows][:1]
 
 
 def propensity_of(model: Model, which: str) -> Propensity:
@@ -92,20 +99,21 @@ def calibrate(collected: Collected, answers: Answers, compiled: Compiled, which:
     belief = belief_of(model, which)
     names = [term.text for term in propensity_of(model, which).terms]
     choice = choose(evidence, belief)
-    fitted = fit(evidence.terms, evidence.happened, belief, choice.penalty, evidence.ratio)
+    pull = choice.reach.pull(evidence.terms)
+    fitted = fit(evidence.terms, evidence.happened, belief, pull, evidence.ratio)
     has_data = evidence.terms.std(axis=0) > 0.0
     idle = useless(evidence, fitted, names)
     kept = np.array([belief.coefficients[k] != 0.0 or name not in idle for k, name in enumerate(names)], bool)
     narrow = replace(evidence, terms=evidence.terms[:, kept])
-    fitted = fit(narrow.terms, narrow.happened, _part(belief, kept), choice.penalty, narrow.ratio)
+    fitted = fit(narrow.terms, narrow.happened, _part(belief, kept), pull[kept], narrow.ratio)
     terms = [term for term, keep in zip(propensity_of(model, which).terms, kept, strict=True) if keep]
     unseen = [
-        figures_of(Predictions(each, evidence.happened[choice.rows], evidence.accounts[choice.rows]))
-        for each in (choice.believed, choice.fitted)
+        figures_of(Predictions(said, evidence.happened[choice.rows], evidence.accounts[choice.rows])) | {"auc": ranking}
+        for said, ranking in zip((choice.believed, choice.fitted), choice.rankings, strict=True)
     ]
     return Calibrated(
         propensity=_written(fitted, terms),
-        improved=bool(choice.losses) and choice.losses[choice.penalty] < _believed_loss(choice, evidence),
+        improved=choice.is_better,
         pruned=[name for k, name in enumerate(names) if has_data[k] and not kept[k]],
         useless=[name for name in idle if kept[names.index(name)] and has_data[names.index(name)]],
         without_data=[name for k, name in enumerate(names) if not has_data[k]],
@@ -113,10 +121,6 @@ def calibrate(collected: Collected, answers: Answers, compiled: Compiled, which:
         before=unseen[0],
         after=unseen[1],
     )
-
-
-def _believed_loss(choice: Choice, evidence: Evidence) -> float:
-    return log_loss(choice.believed, evidence.happened[choice.rows])
 
 
 def require_enough(evidence: Evidence, answers: Answers) -> None:

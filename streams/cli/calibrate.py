@@ -30,6 +30,7 @@ from streams.cli.output import note, result
 from streams.halt import Refusal
 from streams.replay import files_of
 from streams.settings import Settings
+from streams.sharing import processes_for
 
 SHOWN = ("auc", "average_precision", "brier_skill", "ece", "calibration_slope")
 
@@ -54,8 +55,10 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     files = files_of(options.folder)
     answers = read_answers(files, question)
     require_outcomes(answers)
+    shared = options.processes or processes_for(files)
     with progress_of(files, model.name) as passed:
-        collected = collect(files, compiled, answers, parse_as_of(options.as_of), passed=passed, note=note)
+        as_of = parse_as_of(options.as_of)
+        collected = collect(files, compiled, answers, as_of, passed=passed, note=note, processes=shared)
     if options.segment is not None:
         collected, answers = only_segment(collected, answers, options.segment)
     found = calibrate(collected, answers, compiled, which)
@@ -76,7 +79,8 @@ def _report(found: Calibrated, model: Model, which: str) -> dict[str, Any]:
         "model": {"name": model.name, "version": model.version, "fingerprint": model.fingerprint},
         "propensity": which,
         "improved": found.improved,
-        "penalty": None if found.choice.penalty == float("inf") else found.choice.penalty,
+        "moved": found.choice.reach.moved,
+        "penalty": None if found.choice.reach.penalty == float("inf") else found.choice.reach.penalty,
         "rows_not_fitted_to": int(found.choice.rows.size),
         "before": {key: found.before[key] for key in SHOWN},
         "after": {key: found.after[key] for key in SHOWN},
@@ -128,6 +132,7 @@ def sentences(report: dict[str, Any]) -> str:
     for key in SHOWN:
         before, after = (report[when][key] for when in ("before", "after"))
         lines.append(f"  {key.replace('_', ' '):<24} {_number(before)}  {_number(after)}")
+    lines.append(f"moved: {report['moved']}")
     lines.append("coefficients")
     for text, pair in {"intercept": report["intercept"], **report["coefficients"]}.items():
         lines.append(f"  {text:<24} {pair['before']:>9.3f} {pair['after']:>9.3f}")

@@ -144,7 +144,14 @@ def random_model(random: Random) -> Model:
     if random.random() < 0.7:
         first = next(iter(content["inputs"]))
         terms: dict[str, Any] = {"health": -4, "renewal_near": 1, "slope": -0.7, "coverage": -1, "contacts": 0.4}
-        terms |= {first: -2, "acceleration": -2, "strategic_fit": 1, "momentum": {"clicks": -0.8}, "seat_use": -0.5}
+        terms |= {
+            first: -2,
+            "acceleration": -2,
+            "strategic_fit": 1,
+            "momentum": {"clicks": -0.8},
+            "dormant": {"clicks": -1.5},
+            "seat_use": -0.5,
+        }
         chosen = random.sample(sorted(terms), random.randrange(1, len(terms)))
         content["risk"] = {"intercept": -1.0, "terms": {name: terms[name] for name in chosen}}
     later = Random(json.dumps(content))  # so that what came later leaves the models of known seeds as they were, mostly

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from scoring.fitting.logistic import Belief, fit, log_loss
+from scoring.fitting.logistic import Belief, evenly, fit, log_loss
 
 
 def sample(rows: int, ratio: float = 1.0, seed: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -26,7 +26,7 @@ def test_without_a_penalty_it_is_the_ordinary_regression() -> None:
     """Coefficients equal those of an unpenalised fit by scikit-learn."""
     terms, happened = sample(3_000)
     expected = LogisticRegression(C=1e12, tol=1e-10, max_iter=2_000).fit(terms, happened)
-    found = fit(terms, happened, belief(0, 0, 0), 0.0)
+    found = fit(terms, happened, belief(0, 0, 0), evenly(terms, 0.0))
     assert found.coefficients == pytest.approx(expected.coef_[0], abs=1e-4)
     assert found.intercept == pytest.approx(expected.intercept_[0], abs=1e-4)
 
@@ -36,14 +36,14 @@ def test_a_penalty_around_nothing_is_ridge_regression() -> None:
     terms, happened = sample(2_000)
     terms = terms / terms.std(axis=0)
     expected = LogisticRegression(C=1 / 50, tol=1e-10, max_iter=2_000).fit(terms, happened)
-    found = fit(terms, happened, belief(0, 0, 0), 50.0)
+    found = fit(terms, happened, belief(0, 0, 0), evenly(terms, 50.0))
     assert found.coefficients == pytest.approx(expected.coef_[0], abs=1e-4)
 
 
 def test_an_infinite_penalty_moves_the_base_rate_only() -> None:
     """Coefficients stay as believed; the mean of the predictions is the share of outcomes."""
     terms, happened = sample(2_000)
-    found = fit(terms, happened, belief(-1, 0.5, 0.2, intercept=-5), np.inf)
+    found = fit(terms, happened, belief(-1, 0.5, 0.2, intercept=-5), evenly(terms, np.inf))
     assert found.coefficients.tolist() == [-1, 0.5, 0.2]
     assert found.probabilities(terms, 1.0).mean() == pytest.approx(happened.mean(), abs=1e-6)
 
@@ -52,7 +52,10 @@ def test_a_stronger_belief_is_left_less() -> None:
     """The distance from the belief falls as the penalty rises."""
     terms, happened = sample(500)
     believed = belief(0, 0, 2)
-    distances = [np.abs(fit(terms, happened, believed, p).coefficients - [0, 0, 2]).sum() for p in (0, 10, 100, 1e4)]
+    distances = [
+        np.abs(fit(terms, happened, believed, evenly(terms, p)).coefficients - [0, 0, 2]).sum()
+        for p in (0, 10, 100, 1e4)
+    ]
     assert distances == sorted(distances, reverse=True)
     assert distances[-1] < 0.2 < distances[0]
 
@@ -60,8 +63,8 @@ def test_a_stronger_belief_is_left_less() -> None:
 def test_bounds_hold_whatever_the_outcomes_say() -> None:
     """The term that raises the chance may not, so it stays at 0; the others fit as if it were not there."""
     terms, happened = sample(2_000)
-    found = fit(terms, happened, belief(0, 0, 0, high=0.0), 0.0)
-    alone = fit(terms[:, [0, 2]], happened, belief(0, 0, high=0.0), 0.0)
+    found = fit(terms, happened, belief(0, 0, 0, high=0.0), evenly(terms, 0.0))
+    alone = fit(terms[:, [0, 2]], happened, belief(0, 0, high=0.0), evenly(terms[:, [0, 2]], 0.0))
     assert found.coefficients[1] == 0.0
     assert found.coefficients[[0, 2]] == pytest.approx(alone.coefficients, abs=1e-5)
 
@@ -69,7 +72,7 @@ def test_bounds_hold_whatever_the_outcomes_say() -> None:
 def test_a_short_horizon_finds_the_same_coefficients() -> None:
     """Outcomes of 7 days give the coefficients of the 90-day risk they were drawn from."""
     terms, happened = sample(120_000, ratio=7 / 90)
-    found = fit(terms, happened, belief(0, 0, 0), 0.0, 7 / 90)
+    found = fit(terms, happened, belief(0, 0, 0), evenly(terms, 0.0), 7 / 90)
     assert found.intercept == pytest.approx(-2, abs=0.1)
     assert found.coefficients == pytest.approx([-1.5, 0.8, 0.0], abs=0.1)
     assert found.probabilities(terms, 7 / 90).mean() == pytest.approx(happened.mean(), rel=0.01)
@@ -79,6 +82,6 @@ def test_a_separating_term_ends_at_a_finite_coefficient() -> None:
     """Even where a term tells every outcome, the belief keeps the fit finite."""
     terms = np.concatenate((np.full((50, 1), -1.0), np.full((50, 1), 1.0)))
     happened = np.repeat([1.0, 0.0], 50)
-    found = fit(terms, happened, belief(-1.0), 3.0)
+    found = fit(terms, happened, belief(-1.0), evenly(terms, 3.0))
     assert np.isfinite(found.coefficients).all()
     assert log_loss(found.probabilities(terms, 1.0), happened) < 0.2

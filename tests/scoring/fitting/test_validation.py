@@ -2,9 +2,18 @@
 
 import numpy as np
 
-from scoring.backtest.ranking import auc, rank
-from scoring.fitting.logistic import Belief, fit
-from scoring.fitting.validation import Evidence, choose, folds, useless
+from scoring.fitting.logistic import Belief, evenly, fit
+from scoring.fitting.validation import (
+    BASE_RATE,
+    UNSET_TERM,
+    Evidence,
+    Reach,
+    choose,
+    folds,
+    ranking_within,
+    reaches,
+    useless,
+)
 
 DAY = 86_400_000
 
@@ -53,9 +62,10 @@ def test_a_wrong_belief_is_left_and_a_right_one_kept() -> None:
     """Where the truth is far from the belief the fit goes to it; where it is the belief, a weak penalty does not win."""
     wrong = choose(evidence(-1.0), believed(0.5, 0.0))
     right = choose(evidence(-1.0), believed(-1.0, 0.0))
-    assert wrong.penalty < 300
-    assert wrong.losses[wrong.penalty] < wrong.losses[np.inf]
-    assert right.penalty >= 100
+    assert wrong.reach.penalty < 300
+    assert wrong.is_better
+    assert wrong.losses[wrong.reach] < wrong.losses[BASE_RATE]
+    assert right.reach.penalty >= 100
 
 
 def test_a_fit_that_ranks_worse_is_not_chosen() -> None:
@@ -63,16 +73,24 @@ def test_a_fit_that_ranks_worse_is_not_chosen() -> None:
     for seed in range(4):
         rows = evidence(-1.0, accounts=150, seed=seed)
         choice = choose(rows, believed(-1.0, 0.0))
-        happened, ones = rows.happened[choice.rows], np.ones(choice.rows.size)
-        before, after = (auc(rank(said), happened, ones) for said in (choice.believed, choice.fitted))
+        ends = np.cumsum([each.size for each in _tested(rows)])[:-1]
+        happened = np.split(rows.happened[choice.rows], ends)
+        said = (np.split(each, ends) for each in (choice.believed, choice.fitted))
+        before, after = (ranking_within(each, happened) for each in said)
         # Where none ranks as well the belief's own order is kept, fitted to the base rate fold by fold.
-        assert after >= before - 0.005 or choice.penalty == np.inf
+        assert after >= before - 0.005 or choice.reach == BASE_RATE
+
+
+def _tested(rows: Evidence) -> list[np.ndarray]:
+    """Return the test rows of each fold that counts."""
+    found = [(rows.happened[train].any(), np.flatnonzero(test)) for train, test in folds(rows)]
+    return [test for is_known, test in found if is_known and test.size]
 
 
 def test_noise_is_named() -> None:
     """A term without any truth adds nothing; one that ranks does."""
     rows = evidence(-1.0)
-    found = fit(rows.terms, rows.happened, believed(0.0, 0.0), 10.0)
+    found = fit(rows.terms, rows.happened, believed(0.0, 0.0), evenly(rows.terms, 10.0))
     assert useless(rows, found, ["truth", "noise"]) == ["noise"]
 
 
@@ -81,4 +99,17 @@ def test_without_outcomes_there_are_no_folds() -> None:
     rows = evidence(-1.0)
     empty = Evidence(rows.terms, np.zeros(rows.happened.size), rows.accounts, rows.at_ms, rows.horizon_ms, 1.0)
     assert list(folds(empty)) == []
-    assert (choose(empty, believed(0.0, 0.0)).penalty, choose(empty, believed(0.0, 0.0)).rows.size) == (np.inf, 0)
+    assert (choose(empty, believed(0.0, 0.0)).reach, choose(empty, believed(0.0, 0.0)).rows.size) == (BASE_RATE, 0)
+
+
+def test_few_outcomes_move_one_term_that_nobody_set() -> None:
+    """With less than ten outcomes a term coefficients that people set stay; a term they left out is found all the same."""
+    rows = evidence(-1.5, accounts=60, seed=3)
+    few = rows.accounts < 18
+    part = Evidence(rows.terms[few], rows.happened[few], rows.accounts[few], rows.at_ms[few], rows.horizon_ms, 1.0)
+    belief = believed(0.0, 0.7)
+    assert np.unique(part.accounts[part.happened > 0]).size < 20
+    assert [reach.moved for reach in reaches(part, belief)] == [BASE_RATE.moved, UNSET_TERM]
+    found = fit(part.terms, part.happened, belief, Reach(UNSET_TERM, term=0).pull(part.terms))
+    assert found.coefficients[1] == 0.7
+    assert found.coefficients[0] < -0.5
