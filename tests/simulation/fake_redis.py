@@ -6,13 +6,16 @@ can be driven by a seed.
 
 import fnmatch
 import random
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tests.simulation.network import Network
+
+SCANNED = 3
+"""Keys in one answer: few, so that a scan takes several."""
 
 
 class Store:
@@ -151,12 +154,12 @@ class FakeRedis:
         """Remove keys."""
         await self._call(lambda: [self.store.keys.pop(key, None) for key in keys])
 
-    async def scan_iter(self, *, match: str, count: int) -> AsyncIterator[str]:
-        """Yield the keys that match a pattern."""
+    async def scan(self, _cursor: int, *, match: str, count: int) -> tuple[int, list[str]]:
+        """Return some keys that match a pattern, and 0 when there are no others; who asks removes them."""
         del count
         pattern = match.replace("[", "[[]")
-        for key in await self._call(lambda: fnmatch.filter(self.store.keys, pattern)):
-            yield key
+        found = await self._call(lambda: fnmatch.filter(self.store.keys, pattern))
+        return int(len(found) > SCANNED), found[:SCANNED]
 
     async def aclose(self) -> None:
         """Nothing to close."""
