@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from scoring.compile import Compiled
 from scoring.jit import handle
@@ -97,6 +98,11 @@ class Book:
         self._commands = Commands(compiled.rules, self.layout, self.store, self.plan, self.work)
         self.cohorts = Cohorts(compiled, self.store, self.plan)
         self.segments = Segments(compiled, self.store, self.plan, self.work, self._outflow)
+
+    @property
+    def scales(self) -> NDArray[np.float64]:
+        """What scores are made with, by segment of the model (see `scoring.plan`)."""
+        return self._arrays.scales
 
     @property
     def urgent(self) -> bool:

@@ -35,7 +35,7 @@ class Flush(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     sequence
         Number of the journal record, rising by one per flush of the partition.
-    changelog, scores, alerts, dead_letters, rerouted, cohorts
+    changelog, scores, history, alerts, dead_letters, rerouted, cohorts
         Messages by destination, each in the order in which it is written.
     journal
         The one journal record of this flush.
@@ -51,6 +51,7 @@ class Flush(msgspec.Struct, frozen=True, kw_only=True):
     offsets: dict[str, int]
     changelog: list[Message] = []
     scores: list[Message] = []
+    history: list[Message] = []
     alerts: list[Message] = []
     dead_letters: list[Message] = []
     rerouted: list[Message] = []

@@ -52,7 +52,7 @@ class Outputs:
         Consumer group whose offsets are committed.
     inputs
         Input topic → its name in Kafka.
-    changelog, scores, alerts, dead_letters, rerouted, journal, cohorts
+    changelog, scores, history, alerts, dead_letters, rerouted, journal, cohorts
         Names of these topics.
     """
 
@@ -60,6 +60,7 @@ class Outputs:
     inputs: Mapping[str, str]
     changelog: str
     scores: str = "scores"
+    history: str = "score-history"
     alerts: str = "alerts"
     dead_letters: str = "dead-letters"
     rerouted: str = "rerouted"
@@ -171,6 +172,7 @@ class Committer:
         written = (
             (names.changelog, flush.changelog),
             (names.scores, flush.scores),
+            (names.history, flush.history),
             (names.alerts, flush.alerts),
             (names.dead_letters, flush.dead_letters),
             (names.rerouted, flush.rerouted),
@@ -197,6 +199,7 @@ class Committer:
             delivery
             for topic, messages in (
                 (names.scores, flush.scores),
+                (names.history, flush.history),
                 (names.dead_letters, flush.dead_letters),
                 (names.rerouted, flush.rerouted),
                 (names.cohorts, flush.cohorts),
@@ -219,7 +222,9 @@ class Committer:
 
 def flush_seconds(flush: Flush) -> float:
     """Return how long a flush may take before the worker gives it up, in seconds."""
-    records = sum(map(len, (flush.changelog, flush.scores, flush.alerts, flush.dead_letters, flush.rerouted)))
+    records = sum(
+        map(len, (flush.changelog, flush.scores, flush.history, flush.alerts, flush.dead_letters, flush.rerouted))
+    )
     return min(FLUSH_SECONDS + records / RECORDS_PER_SECOND, LONGEST_FLUSH_SECONDS)
 
 

@@ -126,6 +126,7 @@ def effects(
     commands: Iterable["Answer"],
     scores: Iterable[Mapping[str, Any]],
     model: Model,
+    history: Iterable[Mapping[str, Any]] = (),
 ) -> list[PlaybookEffect]:
     """Return what came of every playbook that an alert asked for, by name.
 
@@ -139,10 +140,15 @@ def effects(
         Latest snapshots.
     model
         Says within which time accounts should recover.
+    history
+        Records of `score-history`, where that is kept: an account's band at the ends of days that no alert tells of.
     """
     seen = _Seen()
     for alert in alerts:
         _take_alert(seen, alert)
+    for close in history:
+        if "band" in close:
+            _take_band(seen, close["account_id"], _ms(close["at"]), close["band"])
     for score in scores:
         _take_band(seen, score["account_id"], _ms(score["at"]), score["band"])
     for command in commands:
@@ -239,4 +245,5 @@ async def read_effect(settings: Settings, model: Model) -> list[PlaybookEffect]:
             scores.pop(record.key, None)
         else:
             scores[record.key] = orjson.loads(record.value)
-    return effects(alerts, commands, scores.values(), model)
+    history = [orjson.loads(record.value) async for record in read_all(settings, settings.topic("score-history"))]
+    return effects(alerts, commands, scores.values(), model, history)

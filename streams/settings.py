@@ -202,6 +202,12 @@ SETTINGS = (
     _choice(
         "log_format", "console", ("console", "json"), "How log lines are written: for people, or one JSON object each."
     ),
+    _choice(
+        "score_history",
+        "off",
+        ("off", "on"),
+        "Whether each account's health at the end of every UTC day is written to `score-history`.",
+    ),
 )
 
 
@@ -234,6 +240,7 @@ class Settings:
     data_dir: str = "~/.bellwether"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"
+    score_history: Literal["off", "on"] = "off"
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:

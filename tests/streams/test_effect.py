@@ -74,6 +74,24 @@ def test_a_band_that_no_alert_told_of_is_read_off_the_score() -> None:
     assert late.recovered == Share(0, 1)
 
 
+def test_a_band_of_a_day_in_between_is_read_off_the_history() -> None:
+    """Ended in yellow, green at the end of a day within the time, yellow again by now: recovered only where days are kept."""
+    alerts = [
+        record("a", 1, "firing", "red"),
+        record("a", 3, "resolved", "yellow", resolution="CONDITION_ENDED"),
+    ]
+    now = [{"account_id": "a", "at": at(20), "band": "yellow"}]
+    history = [
+        {"account_id": "a", "at": at(10), "health": 80.0, "band": "green"},
+        {"account_id": "a", "at": at(9), "health": 60.0},
+        {"account_id": "a", "at": at(12), "health": 60.0, "band": "yellow"},
+    ]
+    (found,) = effects(alerts, [], now, MODEL, history)
+    assert found.recovered == Share(1, 1)
+    (found,) = effects(alerts, [], now, MODEL)
+    assert found.recovered == Share(0, 1)
+
+
 def test_the_difference_has_newcombe_s_interval() -> None:
     """His example: 56/70 against 48/80 is 20 points, 5.24 to 33.39."""
     found = PlaybookEffect("p", 0, 0, 0, Share(0, 0), None, Share(56, 70), Share(48, 80)).difference()
