@@ -17,6 +17,7 @@ from mode import Service
 from state.layout import INPUT_TOPICS
 from streams import logs, topics
 from streams.access import kafka_refusal
+from streams.affinity import stay_on
 from streams.app import build
 from streams.halt import FAILED, Refusal
 from streams.observer import Observer
@@ -88,6 +89,7 @@ def run(
     *,
     is_projecting: bool = False,
     watchdog_seconds: float = LIMIT_SECONDS,
+    cpu: int | None = None,
 ) -> int:
     """Work until told to stop; return the exit code.
 
@@ -103,6 +105,8 @@ def run(
         Whether to copy scores and alerts into Redis.
     watchdog_seconds
         How long work, or the event loop itself, may stand still before the process ends itself, > 0.
+    cpu
+        Where the threads that fetch and apply stay (`streams.affinity`); None = anywhere.
     """
     assert new_fold is not None or is_projecting
     try:
@@ -117,6 +121,12 @@ def run(
     app = build(settings, new_fold, observer, watchdog_seconds=watchdog_seconds)
     beside = [ProjectorService(settings, observer)] if is_projecting else []
     loop = asyncio.new_event_loop()
+    if cpu is not None:
+        try:
+            stay_on(cpu, loop)
+        except Refusal as refusal:
+            print(refusal, file=sys.stderr)
+            return refusal.code
     level, lines = settings.log_level, logs.configuration(settings)
     worker = Worker(app, *beside, loglevel=level, logging_config=lines, quiet=True, redirect_stdouts=False, loop=loop)
     worker.spinner = None  # it draws on a terminal; our lines go to a log

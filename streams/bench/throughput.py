@@ -12,6 +12,7 @@ from urllib.request import urlopen
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
+from streams.affinity import allowed_cpus
 from streams.bench.progress import Progress, Sample
 from streams.bench.start import ready_seconds
 from streams.bench.workload import TOPICS
@@ -67,9 +68,9 @@ class Throughput:
         return (self.last.other_seconds - self.first.other_seconds) / self.events * 1e6
 
 
-def worker(settings: Settings, folder: Path) -> Child:
+def worker(settings: Settings, folder: Path, *options: str) -> Child:
     """Return the worker as a supervised child."""
-    command = [sys.executable, "-m", "streams.cli", "worker", "--roles", "score"]
+    command = [sys.executable, "-m", "streams.cli", "worker", "--roles", "score", *options]
     return Child("worker", command, {**os.environ, **settings.environ()}, folder / "worker.log")
 
 
@@ -84,14 +85,15 @@ async def pid_of(supervisor: Supervisor, child: Child) -> int:
 
 
 async def run_through(settings: Settings, folder: Path, events: int, tell: Callable[[str], None]) -> Throughput:
-    """Start a worker and follow it until `events` are committed, then stop it.
+    """Start a worker, on one CPU where there are two, and follow it until `events` are committed, then stop it.
 
     Raises
     ------
     Refusal
         The worker ended, or stopped making progress.
     """
-    child = worker(settings, folder)
+    cpus = allowed_cpus()
+    child = worker(settings, folder, *(["--cpu", str(cpus[0])] if len(cpus) > 1 else []))
     began = monotonic()
     async with Supervisor([child], tell) as supervisor:
         pid = await pid_of(supervisor, child)

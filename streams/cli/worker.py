@@ -20,6 +20,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ROLE,…",
         help="score (events to scores and alerts), project (those into Redis), or both, which is the default",
     )
+    parser.add_argument(
+        "--cpu",
+        type=int,
+        metavar="N",
+        help="fetch and apply on this CPU only (Linux): an eighth more events a second where nothing else needs it",
+    )
 
 
 def run(options: argparse.Namespace, settings: Settings) -> int:
@@ -43,6 +49,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
         lambda number: new_partition(number, settings, compiled),
         expose(settings, compiled),
         is_projecting=is_projecting,
+        cpu=options.cpu,
     )
 
 
