@@ -3,7 +3,7 @@
 It knows no log: which record comes when is `state.partition`'s.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -14,12 +14,13 @@ from scoring.compile import Compiled
 from scoring.jit import handle
 from state.alerts import Origin
 from state.births import with_births
-from state.carrying import births_of, carry, kinship
+from state.carrying import Carrier, Side, births_of, kinship
 from state.changelog import MODEL, RowRecords
 from state.codec import bytes_needed, encode_canonical
 from state.cohorts import Cohorts
 from state.commands import Commands
 from state.derive import derive_all
+from state.draft import Draft
 from state.flush import Message
 from state.intake import Intake
 from state.layout import AS_OF, BAND, NO_VALUE, layout_of, placed
@@ -32,8 +33,14 @@ from state.work import RESOLUTION_MODEL, make_work
 
 MOVE_LINES: Final = 4_096
 """Moves the kernel has room for before they are taken away; few show in no result."""
-SLICE_ROWS: Final = 20_000
-"""Rows a change of the model judges in one call of the kernel."""
+SLICE_ROWS: Final = 1_000
+"""Rows, or items, that a change of the model works on at once."""
+
+
+def slices(count: int) -> Iterator[tuple[int, int]]:
+    """Yield the bounds of what a change of the model works on at once, of so many rows or items."""
+    for first in range(0, count, SLICE_ROWS):
+        yield first, min(first + SLICE_ROWS, count)
 
 
 class Place(NamedTuple):
@@ -110,10 +117,15 @@ class Book:
         return self._outflow.has_moves or bool(self._early_alerts)
 
     def change_model(self, new: Compiled) -> None:
-        """Carry every row over to another model; all of them are written and told in the next flush.
+        """Carry every row over to another model, at once."""
+        for _ in self.changing(new):
+            pass
+
+    def changing(self, new: Compiled) -> Iterator[None]:
+        """Carry every row over to another model in slices; all of them are written and told in the next flush.
 
         What was decided so far is told under the model that decided it. See `state.switching` for what a change brings
-        about, and `state.carrying` for what is kept.
+        about, and `state.carrying` for what is kept. Nothing may be asked of the book between two slices.
         """
         old, store, cohorts, counts = self.compiled, self.store, self.cohorts, self.scratch.counts
         arrivals = self.intake.arrivals
@@ -122,43 +134,45 @@ class Book:
         closes = np.zeros((count, self.layout.contributions + 1), np.int64)
         healths, distances = np.full(count, np.nan), np.full(count, np.nan)
         is_kept = np.isin(np.arange(self.layout.rules), kin.rules)
-        self._each_row(
-            lambda first, last: leave_model(
-                *(self.plan, store.handle, self.work, first, last, self.clock_ms, is_kept),
-                *(0, truths, closes, healths, distances),
+        for first, last in slices(count):
+            self._each_row(
+                *(first, last, leave_model),
+                *(self.clock_ms, is_kept, 0, truths, closes, healths, distances),
             )
-        )
-        self._early_alerts += self._outflow.alerts(self.sequence + 1)
+            self._early_alerts += self._outflow.alerts(self.sequence + 1)
+            yield
         stands = store.rows.ints[:count, AS_OF]
         at_ms = self.clock_ms if self.clock_ms != NO_VALUE else int(stands.max(initial=NO_VALUE))
         self._engage(new, births_of(self.births, kin, new, at_ms))
         self.scratch.counts[:] = counts
         self.intake.arrivals = arrivals
         self.cohorts.inherit(cohorts, self.clock_ms)
-        rows = carry(store, old_plan, self.store, self._arrays, kin)
-        self.derive()
-        bands = store.rows.ints[rows, BAND]
-        self._outflow.changed_from(old.model, bands, healths[rows])
-        truths, closes = truths[rows][:, kin.rules], closes[rows][:, kin.contributions]
-        distances = distances[rows]
-        self._each_row(
-            lambda first, last: enter_model(
-                *(self.plan, self.store.handle, self.work, first, last, RESOLUTION_MODEL),
-                *(0, truths, closes, distances),
-            )
-        )
+        carrier = Carrier(Side(store, old_plan), Side(self.store, self._arrays), kin)
+        rows = carrier.chosen
+        for first, last in slices(rows.size):
+            carrier.carry_rows(first, last)
+            yield
+        for first, last in slices(carrier.items):
+            carrier.carry_items(self.plan, first, last)
+            yield
+        self._outflow.changed_from(old.model, store.rows.ints[rows, BAND], healths[rows])
+        for first, last in slices(rows.size):
+            self.derive(first, last)
+            was = rows[first:last]
+            held, moved = truths[was][:, kin.rules], closes[was][:, kin.contributions]
+            self._each_row(first, last, enter_model, RESOLUTION_MODEL, first, held, moved, distances[was])
+            yield
         self._is_model_written = False
 
-    def derive(self) -> None:
-        """Make what follows from the kept columns of all rows."""
-        self.segments.place_all()
-        derive_all(self.plan, self.store.handle, len(self.store))
+    def derive(self, first: int, last: int) -> None:
+        """Make what follows from the kept columns of rows ``[first, last)``."""
+        self.segments.place(first, last)
+        derive_all(self.plan, self.store.handle, first, last)
 
-    def _each_row(self, work: Callable[[int, int], int]) -> None:
-        """Have rows worked on in slices, taking the kernel's moves away whenever it has no room for more."""
-        first, count = 0, len(self.store)
-        while first < count:
-            first = work(first, min(first + SLICE_ROWS, count))
+    def _each_row(self, first: int, last: int, work: Callable[..., int], *given: object) -> None:
+        """Have rows worked on, taking the kernel's moves away whenever it has no room for more."""
+        while first < last:
+            first = work(self.plan, self.store.handle, self.work, first, last, *given)
             self._outflow.take_moves()
 
     def model_record(self) -> Message:
@@ -166,18 +180,14 @@ class Book:
         model = self.compiled.model
         return Message(MODEL, msgspec.json.encode(Generation(model.source, model.fingerprint, self.births)))
 
-    def take_rows(self) -> list[Message]:
-        """Return the changelog's records of all rows that changed, behind the model's own where that is not written yet."""
-        records = self.row_records.encode(self.clock_ms)
+    def begin_draft(self) -> Draft:
+        """Begin to encode what the next flush says of accounts, the changelog's record of the model first if it is due."""
+        draft = Draft(self._outflow, self.row_records, self.clock_ms, self.sequence + 1)
+        draft.alerts, self._early_alerts = self._early_alerts, []
         if not self._is_model_written:
-            records.insert(0, self.model_record())
+            draft.rows.append(self.model_record())
             self._is_model_written = True
-        return records
-
-    def take_moved(self) -> list[Message]:
-        """Return the records of all moves of the present flush."""
-        early, self._early_alerts = self._early_alerts, []
-        return early + self._outflow.alerts(self.sequence)
+        return draft
 
     def load_model(self, value: bytes) -> None:
         """Take the changelog's record of the model: all rows before it were written again after it."""

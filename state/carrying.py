@@ -6,7 +6,7 @@ called the same. Columns move; no number changes here. `state.switching` then ju
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from scoring import lifecycle
 from scoring import plan as p
 from scoring.bands import INSUFFICIENT
 from scoring.compile import Compiled
-from state.items import index_items
+from state.items import adopt_items
 from state.layout import (
     ALERT_SEQUENCE,
     AS_OF,
@@ -26,11 +26,9 @@ from state.layout import (
     CLOSED,
     COLD,
     DAY,
-    DISTINCT_HEAD,
     FIXED,
     HOT,
     NO_VALUE,
-    OPEN_HEAD,
     RULE_COLUMNS,
     RULE_EPISODE,
     RULE_SINCE,
@@ -39,6 +37,7 @@ from state.layout import (
     SNAPSHOT,
     TILE_DAYS,
 )
+from state.rows import ITEMS
 from state.store import AccountStore
 
 
@@ -92,133 +91,126 @@ def births_of(births: Mapping[str, int], kin: Kinship, new: Compiled, at_ms: int
     return found
 
 
-def carry(old: AccountStore, old_plan: p.Plan, store: AccountStore, plan: p.Plan, kin: Kinship) -> NDArray[np.int64]:
-    """Fill an empty store of the new layout with the rows of the old one, in their order; all of them are to be written.
+class Side(NamedTuple):
+    """The accounts under one of two models, and its plan."""
+
+    store: AccountStore
+    plan: p.Plan
+
+
+class Carrier:
+    """Fills an empty store of a new layout with the rows of an old one, in their order; all of them are to be written.
 
     Rows that never began (all that came for them was a repetition) stand in no changelog, and are left behind. What
     `state.derive` makes is not made yet.
 
-    Returns
-    -------
-    int64 array
+    Parameters
+    ----------
+    old, new
+        Where the rows come from and where they go; the old one stays as it is.
+    kin
+        What the models have in common.
+
+    Attributes
+    ----------
+    chosen : int64 array
         Which row of the old store each row was.
+    items : int
+        How many items the old store has.
     """
-    chosen = np.flatnonzero(old.rows.ints[: len(old), AS_OF] != NO_VALUE)
-    items = _items(old, chosen, kin)
-    store.reserve(chosen.size, items.size)
-    for row in chosen.tolist():
-        number = store.number(old.names[row])
-        if row in old.profiles:
-            store.profiles[number] = old.profiles[row]
-    _carry_ints(old, chosen, old_plan, store, plan, kin)
-    _carry_tiles(old, chosen, old_plan, store, plan, kin)
-    _carry_closes(old, chosen, store, kin)
-    rows = store.rows
-    rows.derived[: chosen.size, DAY] = old.rows.derived[chosen, DAY]
-    rows.items[: items.size] = items
-    rows.used[0] = items.size
-    _chain(store, plan)
-    is_closed = rows.ints[: chosen.size, CLOSED] != 0
-    rows.dirty[: chosen.size] = HOT | COLD | np.where(is_closed, old.rows.dirty[chosen] & SNAPSHOT, 0)
-    return chosen
 
-
-def _carry_ints(
-    old: AccountStore,
-    chosen: NDArray[np.int64],
-    old_plan: p.Plan,
-    store: AccountStore,
-    plan: p.Plan,
-    kin: Kinship,
-) -> None:
-    before, after = old.rows.ints[chosen], store.rows.ints[: chosen.size]
-    was, layout = old.layout, store.layout
-    after[:, :FIXED] = before[:, :FIXED]
-    for column in (BAND, CANDIDATE):
-        after[:, column] = kin.ranks[before[:, column]]
-    # From a band that is gone nobody is on the way anywhere, nor to one that is gone.
-    after[after[:, BAND] == INSUFFICIENT, CANDIDATE] = INSUFFICIENT
-    after[after[:, CANDIDATE] == INSUFFICIENT, CANDIDATE_SINCE] = 0
-    blocks = (
-        (kin.contributions, was.entry, layout.entry, 1),
-        (kin.signals, was.signal_block, layout.signal_block, SIGNAL_COLUMNS),
-        (kin.overrides, was.override_block, layout.override_block, 1),
-        (kin.rules, was.rule_block, layout.rule_block, RULE_COLUMNS),
-    )
-    for numbers, source, target, width in blocks:
-        for number, former in enumerate(numbers.tolist()):
+    def __init__(self, old: Side, new: Side, kin: Kinship) -> None:
+        self._old, self._new, self._kin = old, new, kin
+        rows = old.store.rows
+        self.chosen = np.flatnonzero(rows.ints[: len(old.store), AS_OF] != NO_VALUE)
+        self.items = int(rows.used[ITEMS])
+        self._numbers = np.full(len(old.store) + 1, -1, np.int64)
+        self._numbers[self.chosen] = np.arange(self.chosen.size)
+        self._signals = np.full(old.store.layout.signals + 1, -1, np.int64)
+        for number, former in enumerate(kin.signals.tolist()):
             if former >= 0:
-                start, end = source + former * width, target + number * width
-                after[:, end : end + width] = before[:, start : start + width]
-    for number, former in enumerate(kin.rules.tolist()):
-        column = layout.rule_block + number * RULE_COLUMNS
-        if former < 0:
-            # No episode of any rule has a greater number: should this rule have been here before, its alerts get new ids.
-            after[:, column + RULE_EPISODE] = after[:, ALERT_SEQUENCE]
-        elif plan.rules[number, p.RULE_FOR] != old_plan.rules[former, p.RULE_FOR]:
-            pending = after[:, column + RULE_STATE] == lifecycle.PENDING
-            after[pending, column + RULE_SINCE] = after[pending, AS_OF]
+                self._signals[former] = number
+        new.store.reserve(self.chosen.size, self.items)
 
+    def carry_rows(self, first: int, last: int) -> None:
+        """Carry over what become the rows ``[first, last)``; slices come in order."""
+        old, store, chosen = self._old.store, self._new.store, self.chosen[first:last]
+        for row in chosen.tolist():
+            number = store.number(old.names[row])
+            if row in old.profiles:
+                store.profiles[number] = old.profiles[row]
+        place = slice(first, last)
+        self._carry_ints(chosen, place)
+        self._carry_tiles(chosen, place)
+        self._carry_closes(chosen, place)
+        rows = store.rows
+        rows.derived[place, DAY] = old.rows.derived[chosen, DAY]
+        is_closed = rows.ints[place, CLOSED] != 0
+        rows.dirty[place] = HOT | COLD | np.where(is_closed, old.rows.dirty[chosen] & SNAPSHOT, 0)
 
-def _carry_tiles(
-    old: AccountStore,
-    chosen: NDArray[np.int64],
-    old_plan: p.Plan,
-    store: AccountStore,
-    plan: p.Plan,
-    kin: Kinship,
-) -> None:
-    planes: dict[int, tuple[NDArray[Any], NDArray[Any]]] = {
-        p.PLANE_NARROW: (old.rows.narrow, store.rows.narrow),
-        p.PLANE_WIDE: (old.rows.wide, store.rows.wide),
-    }
-    for number, former in enumerate(kin.signals.tolist()):
-        plane = int(plan.signals[number, p.SIGNAL_PLANE])
-        if former >= 0 and plane in planes:
-            source, target = planes[plane]
-            start = int(old_plan.signals[former, p.SIGNAL_SLOT]) * TILE_DAYS
-            end = int(plan.signals[number, p.SIGNAL_SLOT]) * TILE_DAYS
-            target[: chosen.size, end : end + TILE_DAYS] = source[chosen, start : start + TILE_DAYS]
+    def carry_items(self, plan: Any, first: int, last: int) -> None:
+        """Carry over the old items ``[first, last)`` of signals that both models know, all rows being there; `plan` is the new one's handle."""
+        rows = self._new.store.rows
+        items = self._old.store.rows.items[first:last]
+        signal, row = self._signals[items["signal"]], self._numbers[items["row"]]
+        is_kept = (signal >= 0) & (row >= 0)
+        kept = items[is_kept]
+        kept["signal"], kept["row"] = signal[is_kept], row[is_kept]
+        start = int(rows.used[ITEMS])
+        rows.items[start : start + kept.size] = kept
+        adopt_items(plan, self._new.store.handle, start, start + kept.size)
 
+    def _carry_ints(self, chosen: NDArray[np.int64], place: slice) -> None:
+        kin = self._kin
+        before, after = self._old.store.rows.ints[chosen], self._new.store.rows.ints[place]
+        was, layout = self._old.store.layout, self._new.store.layout
+        after[:, :FIXED] = before[:, :FIXED]
+        for column in (BAND, CANDIDATE):
+            after[:, column] = kin.ranks[before[:, column]]
+        # From a band that is gone nobody is on the way anywhere, nor to one that is gone.
+        after[after[:, BAND] == INSUFFICIENT, CANDIDATE] = INSUFFICIENT
+        after[after[:, CANDIDATE] == INSUFFICIENT, CANDIDATE_SINCE] = 0
+        blocks = (
+            (kin.contributions, was.entry, layout.entry, 1),
+            (kin.signals, was.signal_block, layout.signal_block, SIGNAL_COLUMNS),
+            (kin.overrides, was.override_block, layout.override_block, 1),
+            (kin.rules, was.rule_block, layout.rule_block, RULE_COLUMNS),
+        )
+        for numbers, source, target, width in blocks:
+            for number, former in enumerate(numbers.tolist()):
+                if former >= 0:
+                    start, end = source + former * width, target + number * width
+                    after[:, end : end + width] = before[:, start : start + width]
+        for number, former in enumerate(kin.rules.tolist()):
+            column = layout.rule_block + number * RULE_COLUMNS
+            if former < 0:
+                # No episode of any rule has a greater number: should this rule have been here before, its alerts get new ids.
+                after[:, column + RULE_EPISODE] = after[:, ALERT_SEQUENCE]
+            elif self._new.plan.rules[number, p.RULE_FOR] != self._old.plan.rules[former, p.RULE_FOR]:
+                pending = after[:, column + RULE_STATE] == lifecycle.PENDING
+                after[pending, column + RULE_SINCE] = after[pending, AS_OF]
 
-def _carry_closes(old: AccountStore, chosen: NDArray[np.int64], store: AccountStore, kin: Kinship) -> None:
-    """Copy which days have a close, and the contributions that both models know to their new places."""
-    store.rows.totals[: chosen.size] = old.rows.totals[chosen]
-    before = old.rows.closes.reshape(-1, CLOSE_DAYS, old.layout.contributions)
-    after = store.rows.closes.reshape(-1, CLOSE_DAYS, store.layout.contributions)
-    for number, former in enumerate(kin.contributions.tolist()):
-        if former >= 0:
-            after[: chosen.size, :, number] = before[chosen, :, former]
+    def _carry_tiles(self, chosen: NDArray[np.int64], place: slice) -> None:
+        old, new = self._old.store.rows, self._new.store.rows
+        planes: dict[int, tuple[NDArray[Any], NDArray[Any]]] = {
+            p.PLANE_NARROW: (old.narrow, new.narrow),
+            p.PLANE_WIDE: (old.wide, new.wide),
+        }
+        plan, old_plan = self._new.plan, self._old.plan
+        for number, former in enumerate(self._kin.signals.tolist()):
+            plane = int(plan.signals[number, p.SIGNAL_PLANE])
+            if former >= 0 and plane in planes:
+                source, target = planes[plane]
+                start = int(old_plan.signals[former, p.SIGNAL_SLOT]) * TILE_DAYS
+                end = int(plan.signals[number, p.SIGNAL_SLOT]) * TILE_DAYS
+                target[place, end : end + TILE_DAYS] = source[chosen, start : start + TILE_DAYS]
 
-
-def _items(old: AccountStore, chosen: NDArray[np.int64], kin: Kinship) -> NDArray[np.void]:
-    """Return the items of the chosen rows' signals that both models know, with the new numbers of row and signal."""
-    items = old.rows.items[: int(old.rows.used[0])]
-    signals = np.full(old.layout.signals + 1, -1, np.int64)
-    for number, former in enumerate(kin.signals.tolist()):
-        if former >= 0:
-            signals[former] = number
-    numbers = np.full(len(old) + 1, -1, np.int64)
-    numbers[chosen] = np.arange(chosen.size)
-    signal, row = signals[items["signal"]], numbers[items["row"]]
-    is_kept = (signal >= 0) & (row >= 0)
-    kept = items[is_kept].copy()
-    kept["signal"], kept["row"] = signal[is_kept], row[is_kept]
-    return kept
-
-
-def _chain(store: AccountStore, plan: p.Plan) -> None:
-    """Chain the items of each row and kind, and fill the hash places."""
-    rows = store.rows
-    items = rows.items[: int(rows.used[0])]
-    is_distinct = plan.signals[:, p.SIGNAL_MEASURE] == p.DISTINCT
-    for head, own in ((DISTINCT_HEAD, True), (OPEN_HEAD, False)):
-        numbers = np.flatnonzero(is_distinct[items["signal"]] == own)
-        numbers = numbers[np.argsort(items["row"][numbers], kind="stable")]
-        row = items["row"][numbers].astype(np.int64)
-        following = np.append(numbers[1:], -1)
-        is_last = np.append(row[1:] != row[:-1], True) if numbers.size else np.empty(0, np.bool_)
-        items["next"][numbers] = np.where(is_last, -1, following[: numbers.size])
-        is_first = np.append(True, row[1:] != row[:-1]) if numbers.size else is_last
-        rows.derived[row[is_first], head] = numbers[is_first]
-    index_items(store.handle)
+    def _carry_closes(self, chosen: NDArray[np.int64], place: slice) -> None:
+        """Copy which days have a close, and the contributions that both models know to their new places."""
+        old, new = self._old.store, self._new.store
+        new.rows.totals[place] = old.rows.totals[chosen]
+        before = old.rows.closes.reshape(-1, CLOSE_DAYS, old.layout.contributions)
+        after = new.rows.closes.reshape(-1, CLOSE_DAYS, new.layout.contributions)
+        for number, former in enumerate(self._kin.contributions.tolist()):
+            if former >= 0:
+                after[place, :, number] = before[chosen, :, former]

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from state.codec import bytes_needed, decode_rows, encode_rows
 from state.flush import Message
@@ -90,10 +91,14 @@ class RowRecords:
         self._plan = plan
         self._buffer = np.empty(BUFFER_BYTES, np.uint8)
 
-    def encode(self, clock_ms: int) -> list[Message]:
-        """Return the records of all rows that changed; they count as written from now on."""
+    def changed(self) -> NDArray[np.int64]:
+        """Return the numbers of all rows that changed."""
         store = self._store
-        chosen = np.flatnonzero(store.rows.dirty[: len(store)] & (HOT | COLD))
+        return np.flatnonzero(store.rows.dirty[: len(store)] & (HOT | COLD))
+
+    def encode(self, chosen: NDArray[np.int64], clock_ms: int) -> list[Message]:
+        """Return the records of some rows; they count as written from now on."""
+        store = self._store
         ends = np.empty((chosen.size, 2), np.int64)
         messages: list[Message] = []
         done = 0

@@ -51,7 +51,7 @@ def derive(plan: Plan, rows: Rows, row: int) -> None:
 
 
 @entry_without_gil
-def derive_all(plan: Plan, rows: Rows, count: int) -> None:
-    """Make what follows from the kept columns of the first `count` rows."""
-    for row in range(count):
+def derive_all(plan: Plan, rows: Rows, first: int, last: int) -> None:
+    """Make what follows from the kept columns of rows ``[first, last)``."""
+    for row in range(first, last):
         derive(plan, rows, row)

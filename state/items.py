@@ -3,6 +3,12 @@
 All of a partition live in one table; a hash index finds (row, signal, id) in O(1), and a chain per row and kind visits
 what belongs to one account. Ids are 64-bit hashes.
 
+The index grows with every item by one place, never at once (linear hashing): an item's place is its hash modulo the next
+power of two, or half of it where the table has not come so far yet, and a new place takes over its share of one old one::
+
+    places   0 1 2 3 | 4 5 .      5 items: place 1 was shared with 5 last, 2 is next
+                       ^ split from 0 and 1
+
 An open item's state does not depend on the order of its events: it is open while it was opened and no close came, or
 when it was reopened after its last close. A close that arrives before the opening (a payment before its invoice) is
 kept 90 days and settles it.
@@ -11,7 +17,7 @@ kept 90 days and settles it.
 import numpy as np
 
 from scoring.jit import entry, part
-from scoring.plan import SIGNAL_MINIMUM_SEVERITY, SIGNAL_SLOT, Plan
+from scoring.plan import DISTINCT, SIGNAL_MEASURE, SIGNAL_MINIMUM_SEVERITY, SIGNAL_SLOT, Plan
 from state.layout import (
     DAY,
     DAY_MS,
@@ -24,7 +30,7 @@ from state.layout import (
     OPEN_OLDEST,
     TILE_DAYS,
 )
-from state.rows import Rows
+from state.rows import ITEMS, MASK, Rows
 from state.tiles import add_to_tile
 
 NORMAL_SEVERITY = 1
@@ -33,23 +39,41 @@ NORMAL_SEVERITY = 1
 
 @part
 def slot_of(rows: Rows, row: int, signal: int, item_hash: int) -> int:
-    """Return the hash place that holds (row, signal, id), or the free one where it belongs."""
-    mask = rows.slots.size - 1
+    """Return the hash place where (row, signal, id) belongs. There is one place more than items."""
     mixed = np.uint64(item_hash) ^ (np.uint64(row) * np.uint64(0x9E3779B97F4A7C15))
     mixed ^= np.uint64(signal) * np.uint64(0xC2B2AE3D27D4EB4F)
     mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
-    place = np.int64((mixed ^ (mixed >> np.uint64(32))) & np.uint64(mask))
-    while True:
-        index = rows.slots[place]
-        if index < 0:
-            return place
-        if (
-            rows.items[index]["hash"] == item_hash
-            and rows.items[index]["row"] == row
-            and rows.items[index]["signal"] == signal
-        ):
-            return place
-        place = (place + 1) & mask
+    half = rows.used[MASK]
+    place = np.int64((mixed ^ (mixed >> np.uint64(32))) & np.uint64(2 * half + 1))
+    return place & half if place > rows.used[ITEMS] else place
+
+
+@part
+def split_place(rows: Rows) -> None:
+    """Give the table one more place, for an item just counted: it takes what belongs there from the place it was part of."""
+    fresh = rows.used[ITEMS]
+    if fresh == 2 * rows.used[MASK] + 2:
+        rows.used[MASK] = 2 * rows.used[MASK] + 1
+    index = rows.slots[fresh & rows.used[MASK]]
+    rows.slots[fresh & rows.used[MASK]] = 0
+    rows.slots[fresh] = 0
+    while index > 0:
+        item = rows.items[index - 1]
+        following = item["link"]
+        place = slot_of(rows, item["row"], item["signal"], item["hash"])
+        item["link"] = rows.slots[place]
+        rows.slots[place] = index
+        index = following
+
+
+@part
+def index_item(rows: Rows, index: int) -> None:
+    """Make an item that was just counted findable."""
+    split_place(rows)
+    item = rows.items[index]
+    place = slot_of(rows, item["row"], item["signal"], item["hash"])
+    item["link"] = rows.slots[place]
+    rows.slots[place] = index + 1
 
 
 @part
@@ -58,13 +82,14 @@ def find_or_add(rows: Rows, row: int, signal: int, item_hash: int, head: int) ->
 
     The caller has reserved room (`AccountStore.reserve`).
     """
-    place = slot_of(rows, row, signal, item_hash)
-    index = rows.slots[place]
-    if index >= 0:
-        return np.int64(index)
-    index = rows.used[0]
-    rows.used[0] = index + 1
-    rows.slots[place] = index
+    index = np.int64(rows.slots[slot_of(rows, row, signal, item_hash)])
+    while index > 0:
+        item = rows.items[index - 1]
+        if item["hash"] == item_hash and item["row"] == row and item["signal"] == signal:
+            return index - 1
+        index = np.int64(item["link"])
+    index = rows.used[ITEMS]
+    rows.used[ITEMS] = index + 1
     item = rows.items[index]
     item["hash"] = item_hash
     item["row"] = row
@@ -77,15 +102,20 @@ def find_or_add(rows: Rows, row: int, signal: int, item_hash: int, head: int) ->
     item["reopened"] = NO_VALUE
     item["next"] = rows.derived[row, head]
     rows.derived[row, head] = index
+    index_item(rows, index)
     return np.int64(index)
 
 
 @entry
-def index_items(rows: Rows) -> None:
-    """Fill the hash places of all items; the places are empty."""
-    for index in range(rows.used[0]):
+def adopt_items(plan: Plan, rows: Rows, first: int, last: int) -> None:
+    """Chain items ``[first, last)``, which stand in the table and are not counted yet, to their rows; make them findable."""
+    for index in range(first, last):
         item = rows.items[index]
-        rows.slots[slot_of(rows, item["row"], item["signal"], item["hash"])] = index
+        head = DISTINCT_HEAD if plan.signals[item["signal"], SIGNAL_MEASURE] == DISTINCT else OPEN_HEAD
+        item["next"] = rows.derived[item["row"], head]
+        rows.derived[item["row"], head] = index
+        rows.used[ITEMS] = index + 1
+        index_item(rows, index)
 
 
 @part

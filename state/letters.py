@@ -45,3 +45,14 @@ def _origin(topic: str, partition: int, record: Record) -> list[tuple[str, bytes
 def _foreign(record: Record) -> list[tuple[str, bytes]]:
     """Return a record's headers but for our own; a null one becomes empty, which every client can write."""
     return [(name, value or b"") for name, value in record.headers if not name.startswith("bw_")]
+
+
+def by_origin(records: Sequence[Record]) -> list[tuple[str, list[Record]]]:
+    """Return rerouted records in runs of the same original topic."""
+    runs: list[tuple[str, list[Record]]] = []
+    for record in records:
+        topic = original_topic(record.headers)
+        if not runs or runs[-1][0] != topic:
+            runs.append((topic, []))
+        runs[-1][1].append(record)
+    return runs

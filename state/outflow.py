@@ -1,6 +1,7 @@
 """What a partition tells the world in a flush: alerts from the kernel's moves, snapshots of rows that have news."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,16 @@ from state.snapshots import Change, Snapshots
 from state.store import AccountStore
 from state.telling import Teller
 from state.work import COUNT_MOVES, Work
+
+
+class Changes(NamedTuple):
+    """What snapshots say beside the score: the change of the model behind them, and by row a member on its move of segment."""
+
+    model: Change | None
+    moved: Mapping[int, bytes]
+
+
+NO_CHANGES: Final = Changes(None, {})
 
 
 class Outflow:
@@ -86,28 +97,41 @@ class Outflow:
         order
             Places of the moves in the order in which to tell them; None = as they came.
         """
-        moves, pictures = self.moves()
-        self._moves, self._pictures = [], []
+        moves, pictures = self.take_told()
         if order is not None:
             moves, pictures = moves[order], pictures[order]
+        return self.alerts_of(moves, pictures, sequence)
+
+    def take_told(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the moves taken since the last alerts, and the picture beside each; they count as told."""
+        moves, pictures = self.moves()
+        self._moves, self._pictures = [], []
+        return moves, pictures
+
+    def alerts_of(self, moves: NDArray[np.int64], pictures: NDArray[np.float64], sequence: int) -> list[Message]:
+        """Return the records of some moves, in the flush of that number."""
         return self._alerts.messages(moves, pictures, sequence)
 
-    def news(self, clock_ms: int, sequence: int) -> list[Message]:
-        """Return the snapshots of the rows that have news, as of the clock, closed accounts' tombstones first."""
+    def news(self) -> tuple[list[Message], NDArray[np.int64]]:
+        """Return the tombstones of closed accounts that have news, and the other rows that have; they count as told."""
         rows = self._store.rows
         chosen = np.flatnonzero(rows.dirty[: len(self._store)] & SNAPSHOT)
-        if not chosen.size:
-            return []
         rows.dirty[chosen] &= ~np.uint8(SNAPSHOT)
         is_closed = rows.ints[chosen, CLOSED] != 0
-        change, self._change = self._change, None
-        moved, self._moved = self._moved, {}
         tombstones = [
             Message(self._store.names[row].encode(), None, (), int(rows.ints[row, AS_OF]))
             for row in chosen[is_closed].tolist()
         ]
-        return tombstones + self._snapshots.messages(chosen[~is_closed], clock_ms, sequence, change, moved)
+        return tombstones, chosen[~is_closed]
 
-    def snapshots(self, chosen: NDArray[np.int64], clock_ms: int, sequence: int) -> list[Message]:
+    def take_changes(self) -> Changes:
+        """Return what the next snapshots say of changes of the model and of segments; they are the only ones to do so."""
+        changes = Changes(self._change, self._moved)
+        self._change, self._moved = None, {}
+        return changes
+
+    def snapshots(
+        self, chosen: NDArray[np.int64], clock_ms: int, sequence: int, changes: Changes = NO_CHANGES
+    ) -> list[Message]:
         """Return the snapshots of rows as of the clock or their own later time."""
-        return self._snapshots.messages(chosen, clock_ms, sequence)
+        return self._snapshots.messages(chosen, clock_ms, sequence, *changes)

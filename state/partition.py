@@ -4,7 +4,7 @@ Pure and synchronous: it knows no broker, no clock and no chance. The same recor
 alerts and snapshots, byte for byte, however they are cut into chunks and however often it is restored in between.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -15,11 +15,12 @@ from scoring.compile import Compiled
 from scoring.model import TOPICS
 from state.advance import settle, sweep
 from state.apply import APPLIED, DROPPED, EXPIRED, NO_ROOM, SKIPPED, Events, apply_events, begin
-from state.book import MOVE_LINES, Book, Place
+from state.book import MOVE_LINES, Book, Place, slices
 from state.changelog import IDS, MODEL, PARTITION, REFERENCE, Meta
 from state.changes import set_attributes, take_outcome
 from state.cohorts import EVERYBODY
 from state.decode import decode_chunk
+from state.draft import Draft
 from state.duplicates import Duplicates
 from state.events import Tick
 from state.flush import Flush, Message
@@ -35,7 +36,7 @@ from state.layout import (
     SEGMENT,
     SNAPSHOT,
 )
-from state.letters import dead_letter, original_topic, rerouted
+from state.letters import by_origin, dead_letter, rerouted
 from state.models import read_publication
 from state.moments import rfc3339
 from state.record import Keyed, Record
@@ -47,6 +48,7 @@ TICKS = "ticks"
 REROUTED = "rerouted"
 COHORTS = "cohorts"
 MODELS = "models"
+RESTORED_ROWS = 5_000
 RESULT_NAMES = {APPLIED: "applied", SKIPPED: "skipped", DROPPED: "duplicate"}
 
 
@@ -95,6 +97,8 @@ class Partition(Book):
         self._rerouted: list[Message] = []
         self._held: Tick | None = None
         self._sweep_from: int | None = None
+        self._changing: Iterator[None] | None = None
+        self._draft: Draft | None = None
         self._loaded_meta: Meta | None = None
 
     def apply(self, topic: str, records: Sequence[Record]) -> None:
@@ -104,8 +108,10 @@ class Partition(Book):
     def apply_runs(self, runs: Sequence[tuple[str, Sequence[Record]]]) -> None:
         """Apply runs of records in order; those below a topic's position are skipped.
 
-        What a tick's sweep may change is swept before anything that follows it; put ticks last to sweep in slices.
+        What a tick's sweep or another model may change is changed before anything that follows it; put those last to
+        have it done in slices by `sweep`.
         """
+        assert self._draft is None, "a flush is half encoded"
         dense: list[tuple[str, Sequence[Record]]] = []
         for topic, given in runs:
             for records in self._pieces(topic, self._unseen(topic, given)):
@@ -122,6 +128,7 @@ class Partition(Book):
                 if self._is_due():
                     self._apply_dense(dense)
                     dense = []
+                    self._finish_sweep()
                     self._release_tick()
         self._apply_dense(dense)
         self._note_refused(sum(len(records) for _, records in runs))
@@ -139,7 +146,13 @@ class Partition(Book):
         self.cohorts.open_days(self.clock_ms)
 
     def sweep(self, max_rows: int) -> bool:
-        """Run at most `max_rows` rows (≥ 1) of a pending sweep; True when nothing is pending."""
+        """Run at most `max_rows` rows (≥ 1) of a pending sweep, or a slice of a change of the model; True when nothing is pending."""
+        if self._changing is not None:
+            try:
+                next(self._changing)
+            except StopIteration:
+                self._changing = None
+            return self._changing is None
         if self._sweep_from is None:
             return True
         first = self._sweep_from
@@ -195,9 +208,10 @@ class Partition(Book):
             self._refuse([Refused(k, COHORTS, records[k], rejection) for k, rejection in refused])
         elif topic == MODELS:
             for record in records:
+                self._finish_sweep()
                 self._take_model(record)
         elif topic == REROUTED:
-            for contract, part in _by_origin(records):
+            for contract, part in by_origin(records):
                 if contract in TOPICS:
                     self._apply_parts([Part(topic, contract, part, np.arange(len(part)))])
                 elif contract in SPARSE_TOPICS:
@@ -314,7 +328,7 @@ class Partition(Book):
             self.segments.move(row)
 
     def _take_model(self, record: Record) -> None:
-        """Score with a published model from here on; one that says what is said already changes nothing."""
+        """Begin to score with a published model; one that says what is said already changes nothing."""
         found = read_publication(record)
         if isinstance(found, Rejection):
             self._refuse([Refused(0, MODELS, record, found)])
@@ -323,7 +337,7 @@ class Partition(Book):
         is_same = (new.name, new.version, new.fingerprint) == (own.name, own.version, own.fingerprint)
         self._count(MODELS, "duplicate" if is_same else "applied", 1)
         if not is_same:
-            self.change_model(found)
+            self._changing = self.changing(found)
 
     def _hold(self, tick: Tick) -> None:
         """Keep a tick until its ends are applied; while one is held, later ones are dropped."""
@@ -350,15 +364,25 @@ class Partition(Book):
         if number:
             self.counts[topic, result] = self.counts.get((topic, result), 0) + number
 
+    def encode(self, max_rows: int) -> bool:
+        """Encode at most `max_rows` (≥ 1) rows of the next flush; True when all are. Until it is taken nothing is applied."""
+        if not self.dirty:
+            return True
+        if self._draft is None:
+            assert self._sweep_from is None, "a sweep is pending"
+            assert self._changing is None, "a change of the model is pending"
+            self._draft = self.begin_draft()
+        return self._draft.go_on(max_rows)
+
     def take_flush(self) -> Flush | None:
         """Return everything since the last flush, encoded; None when nothing was applied."""
-        if not self.dirty:
+        while not self.encode(len(self.store) + 1):
+            pass
+        draft, self._draft = self._draft, None
+        if draft is None:
             return None
-        assert self._sweep_from is None, "a sweep is pending"
         self.sequence += 1
-        clock = self.clock_ms
-        scores = self._outflow.news(clock, self.sequence)
-        changelog = self.take_rows()
+        clock, changelog = self.clock_ms, draft.rows
         for parity, block, value in self.duplicates.take_records():
             changelog.append(Message(IDS + bytes([parity]) + block.to_bytes(2, "big"), value))
         for place, value in self.cohorts.take_unwritten():
@@ -370,8 +394,8 @@ class Partition(Book):
             journal=Message(str(self.sequence).encode(), msgspec.json.encode(journal)),
             offsets=dict(self.positions),
             changelog=changelog,
-            scores=scores,
-            alerts=self.take_moved(),
+            scores=draft.scores,
+            alerts=draft.alerts,
             dead_letters=self._dead_letters,
             rerouted=self._rerouted,
             cohorts=self.cohorts.take_sums(),
@@ -439,21 +463,12 @@ class Partition(Book):
         if meta.held is not None:
             self._held = Tick(as_of_ms=meta.held[0], ends=meta.held[1])
         rows, count = self.store.rows, len(self.store)
-        self.derive()
+        for first, last in slices(count):  # between two of them other threads run, heartbeats for one
+            self.derive(first, last)
         if self.clock_ms != NO_VALUE:
             self._begin_sweep()
-            self.sweep(max(count, 1))
+            while not self.sweep(RESTORED_ROWS):
+                pass
         # What the way to the clock brought up was announced and written before the restart.
         assert not self._outflow.has_moves, "a restored row moved on its way to the clock"
         rows.dirty[:count] = 0
-
-
-def _by_origin(records: Sequence[Record]) -> list[tuple[str, list[Record]]]:
-    """Return rerouted records in runs of the same original topic."""
-    runs: list[tuple[str, list[Record]]] = []
-    for record in records:
-        topic = original_topic(record.headers)
-        if not runs or runs[-1][0] != topic:
-            runs.append((topic, []))
-        runs[-1][1].append(record)
-    return runs

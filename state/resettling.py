@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from scoring.model import Model
 from state.busyness import COHORTS, REFERENCE_DAYS
@@ -84,7 +85,10 @@ class Resettling:
             last = min(first + ROWS_AT_ONCE, len(store))
             self._move_in(store, first, last)
             store.rows.dirty[first:last] = HOT | COLD
-            yield [message._replace(partition=self._home(message)) for message in records.encode(old.clock_ms)]
+            yield [
+                message._replace(partition=self._home(message))
+                for message in records.encode(np.arange(first, last), old.clock_ms)
+            ]
 
     def rest(self, positions: Sequence[Mapping[str, int]]) -> list[Message]:
         """Return what the changelogs hold beside rows, once all partitions are taken; without it rows cannot be restored.

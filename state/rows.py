@@ -10,10 +10,11 @@ ITEM = np.dtype(
         ("hash", "<u8"),  # the user's, event name's, invoice's or ticket's id
         ("row", "<i4"),
         ("next", "<i4"),  # next item of the same row and kind, -1 = last
-        ("signal", "<i2"),
+        ("link", "<i4"),  # next item of the same hash place, as `slots` counts
+        ("signal", "i1"),
         ("opened", "i1"),
         ("severity", "i1"),
-        ("touched", "<i4"),  # 1 = changed since the cold part of its row was written, so it belongs to the hot part
+        ("touched", "i1"),  # 1 = changed since the cold part of its row was written, so it belongs to the hot part
         ("at", "<i8"),  # distinct: last UTC day seen; open item: due (or opened) at, ms
         ("closed", "<i8"),  # latest close, ms, or NO_VALUE
         ("reopened", "<i8"),  # latest reopening, ms, or NO_VALUE
@@ -21,13 +22,17 @@ ITEM = np.dtype(
 )
 
 
+ITEMS = 0
+MASK = 1
+
+
 class Rows(NamedTuple):
     """The arrays a kernel works on; the first axis of the first nine is the row number.
 
     Axes: ``ints[row, column]`` and ``derived[row, column]`` (see `state.layout`), ``decays[row, slot*5 + decay]``,
     ``narrow``/``wide[row, slot*91 + day % 91]``, ``closes[row, (day % 15)*contributions + contribution]`` in 1/256 points and ``totals[row, day % 91]``, their sums,
-    ``next_due[row]`` ms, ``dirty[row]`` bits; ``items[item]``, ``slots[hash place]`` → item or -1,
-    ``used[0]`` = items in use; of `state.busyness`: ``busy_days[day % 192, REFERENCE_DAY|EFFECTIVE_DAY]``,
+    ``next_due[row]`` ms, ``dirty[row]`` bits; ``items[item]``, ``slots[hash place]`` → item + 1 or 0 (see `state.items`),
+    ``used[ITEMS]`` = items in use, ``used[MASK]`` = half of the hash places less one; of `state.busyness`: ``busy_days[day % 192, REFERENCE_DAY|EFFECTIVE_DAY]``,
     ``busyness[day % 192, cohort*signals + signal]`` millionths or NO_VALUE, ``busy_sums[place, DAILY|FAST|SLOW|PLAIN, age]``
     and ``busy_made[place]``, the day they speak of.
     """

@@ -57,11 +57,12 @@ class Segments:
         self._work = work
         self._outflow = outflow
 
-    def place_all(self) -> None:
-        """Find the segment of every account, of which nothing is derived yet."""
+    def place(self, first: int, last: int) -> None:
+        """Find the segments of the accounts ``[first, last)``, of which nothing is derived yet."""
         if self._model.segments:
-            for row in self._store.profiles:
-                self._store.rows.derived[row, MODEL_SEGMENT] = self._wanted(row)
+            for row in range(first, last):
+                if row in self._store.profiles:
+                    self._store.rows.derived[row, MODEL_SEGMENT] = self._wanted(row)
 
     def begin(self, row: int) -> None:
         """Put an account that has no score now into its segment; what it scored once counts no more."""

@@ -1,8 +1,15 @@
 """The columnar account store of one partition: it gives accounts their row numbers and makes room.
 
 It knows the width of a row and what an empty one looks like, not what its columns mean.
+
+A small book's arrays grow by copying. Beyond that, address space for millions of accounts is taken at once and memory
+only where somebody lives, so that no account waits for others to be copied::
+
+    rows    256 ... 2 048 | ........ 4 194 304
+            copied          memory follows use
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -11,7 +18,6 @@ from numpy.typing import NDArray
 
 from scoring.jit import handle
 from state.busyness import COHORTS, REFERENCE_DAYS, SUM_DAYS
-from state.items import index_items
 from state.layout import (
     AS_OF,
     BAND,
@@ -41,13 +47,20 @@ from state.layout import (
     TOPICS_SEEN,
     Layout,
 )
-from state.rows import ITEM, Rows
+from state.rows import ITEM, ITEMS, Rows
+
+Arrays = dict[str, NDArray[Any]]
 
 FIRST_CAPACITY = 256
 ROW_ARRAYS = 9
 """The first of `Rows`: those whose first axis is the row number."""
-GROWTH = 4
-"""Growing copies every row, which holds whoever waits; spare room costs nothing until somebody lives there."""
+GROWTH = 2
+COPIED_ROWS = 2_048
+COPIED_ITEMS = 1 << 17
+"""So many are copied in 20 ms. What is larger gets room once: numpy asks for large pages then, which a small book does not need."""
+ROOM_ROWS = 1 << 22
+ROOM_ITEMS = 1 << 26
+"""Room of a large book, some 25 GB of addresses; where the system refuses that, half of it, and so on."""
 PREPARED_ROWS = 256
 """Rows made empty at once. Room that nobody lives in yet is not touched, so that it takes no memory."""
 
@@ -98,35 +111,26 @@ class AccountStore:
         self._prepared = min(fresh.stop, rows.next_due.size)
 
     def reserve(self, accounts: int, items: int) -> None:
-        """Make room for that many more accounts and items; arrays grow by a factor, so a row costs O(1) in the mean."""
+        """Make room for that many more accounts and items."""
         rows = self.rows
         wanted, capacity = len(self.names) + accounts, rows.next_due.size
         wanted_items, item_capacity = int(rows.used[0]) + items, rows.items.size
         if wanted <= capacity and wanted_items <= item_capacity:
             return
         if wanted > capacity:
-            rows = self._with_rows(rows, max(GROWTH * capacity, wanted))
+            self.rows = rows = self._with_rows(rows, roomy(wanted, capacity, COPIED_ROWS, ROOM_ROWS))
         if wanted_items > item_capacity:
-            rows = self._with_items(rows, max(2 * item_capacity, wanted_items))
-        self.rows = rows
-        self.handle = handle(rows)
+            self.rows = _with_items(rows, roomy(wanted_items, item_capacity, COPIED_ITEMS, ROOM_ITEMS))
+        self.handle = handle(self.rows)
 
-    def _with_rows(self, rows: Rows, capacity: int) -> Rows:
-        """Return the arrays with room for that many rows."""
+    def _with_rows(self, rows: Rows, room: tuple[int, int]) -> Rows:
+        """Return the arrays with room for that many rows, least and most."""
         used = len(self.names)
-        bigger = self._empty_rows(capacity)
+        bigger = at_most(self._empty_rows, *room)
         for name, array in bigger.items():
             array[:used] = getattr(rows, name)[:used]
         self._prepared = used
         return rows._replace(**bigger)
-
-    def _with_items(self, rows: Rows, capacity: int) -> Rows:
-        """Return the arrays with room for that many items."""
-        used = int(rows.used[0])
-        bigger = rows._replace(**_empty_items(capacity))
-        bigger.items[:used] = rows.items[:used]
-        index_items(handle(bigger))
-        return bigger
 
     def profile(self, row: int) -> dict[str, Any]:
         """Return the descriptive attributes of an account, texts, and its deeds (`state.deeds`); a new mapping."""
@@ -135,19 +139,22 @@ class AccountStore:
 
     @property
     def nbytes(self) -> int:
-        """Bytes the arrays hold, without the room for rows that is not in use yet."""
-        per_row = sum(array.nbytes // array.shape[0] for array in self.rows[:ROW_ARRAYS])
-        return per_row * self._prepared + sum(array.nbytes for array in self.rows[ROW_ARRAYS:])
+        """Bytes the arrays hold, without the room that is not in use yet."""
+        rows = self.rows
+        per_row = sum(array.nbytes // array.shape[0] for array in rows[:ROW_ARRAYS])
+        per_item = rows.items.itemsize + rows.slots.itemsize
+        busyness = (rows.busy_days, rows.busyness, rows.busy_sums, rows.busy_made)
+        return per_row * self._prepared + per_item * int(rows.used[ITEMS]) + sum(array.nbytes for array in busyness)
 
     def _allocate(self, capacity: int, items: int) -> Rows:
         return Rows(
             **self._empty_rows(capacity),
             **_empty_items(items),
-            used=np.zeros(1, np.int64),
+            used=np.zeros(2, np.int64),
             **_empty_busyness(COHORTS * self.layout.relative),
         )
 
-    def _empty_rows(self, capacity: int) -> dict[str, NDArray[Any]]:
+    def _empty_rows(self, capacity: int) -> Arrays:
         """Return the arrays whose first axis is the row number; what is not 0 in an empty row is `_prepare`'s."""
         layout = self.layout
         return {
@@ -163,7 +170,7 @@ class AccountStore:
         }
 
 
-def _empty_busyness(columns: int) -> dict[str, NDArray[Any]]:
+def _empty_busyness(columns: int) -> Arrays:
     """Return the arrays of `state.busyness`, which know nothing yet."""
     return {
         "busy_days": np.full((REFERENCE_DAYS, 2), NO_VALUE, np.int64),
@@ -173,9 +180,42 @@ def _empty_busyness(columns: int) -> dict[str, NDArray[Any]]:
     }
 
 
-def _empty_items(capacity: int) -> dict[str, NDArray[Any]]:
-    """Return the arrays of the items, and the hash table over them, at most half full."""
-    return {"items": np.zeros(capacity, ITEM), "slots": np.full(1 << (2 * capacity - 1).bit_length(), -1, np.int32)}
+def _empty_items(capacity: int) -> Arrays:
+    """Return the arrays of the items, and the hash places over them: one more than items."""
+    return {"items": np.zeros(capacity, ITEM), "slots": np.zeros(capacity + 1, np.int32)}
+
+
+def _with_items(rows: Rows, room: tuple[int, int]) -> Rows:
+    """Return the arrays with room for that many items, least and most."""
+    used = int(rows.used[ITEMS])
+    bigger = rows._replace(**at_most(_empty_items, *room))
+    bigger.items[:used] = rows.items[:used]
+    bigger.slots[: used + 1] = rows.slots[: used + 1]
+    return bigger
+
+
+def roomy(wanted: int, capacity: int, copied: int, room: int) -> tuple[int, int]:
+    """Return how much room to ask for, least and most: a factor more, and for a large book as much as it will ever take.
+
+    Examples
+    --------
+    >>> roomy(300, 256, 2_048, 1 << 22)
+    (512, 512)
+    >>> roomy(3_000, 2_048, 2_048, 1 << 22)
+    (4096, 4194304)
+    """
+    least = max(GROWTH * capacity, wanted)
+    return least, least if least <= copied else max(least, room)
+
+
+def at_most(make: Callable[[int], Arrays], least: int, most: int) -> Arrays:
+    """Return what `make` makes of `most`, or of half of it and so on where there is no room for that; of `least` at least."""
+    while most > least:
+        try:
+            return make(most)
+        except MemoryError:
+            most = max(most // 2, least)
+    return make(least)
 
 
 def _empty_row(layout: Layout) -> NDArray[np.int64]:

@@ -24,7 +24,7 @@ from state.flush import Flush, Message
 from streams.access import kafka_refusal
 from streams.failpoints import Failpoints
 from streams.halt import FAILED, UNSAFE, halt
-from streams.lease import Lease
+from streams.lease import FLUSH_RECORDS, Lease
 from streams.logs import log_flush
 from streams.observer import Observer
 
@@ -37,9 +37,6 @@ LONGEST_FLUSH_SECONDS = 270.0
 
 FLUSH_SHARE = 4
 """A flush is followed by at least this many times its own duration, so committing takes a fifth of the time at most."""
-
-FLUSH_RECORDS = 50_000
-"""A flush under backlog waits for no more records than these, so that encoding it does not hold the event loop for long."""
 
 
 @dataclass(frozen=True)
@@ -128,12 +125,10 @@ class Committer:
         """Commit what was applied; return when it is durable. Failure ends the process."""
         async with lease.flushing:
             async with lease.steady:
-                began = monotonic()
-                flush = lease.fold.take_flush()
-                lease.records_flushed = lease.records_applied
+                flush, seconds = await lease.take_flush()
             if flush is None:
                 return
-            self._observer.encoded(lease.partition, monotonic() - began)
+            self._observer.encoded(lease.partition, seconds)
             self._stop_at_poison(lease.partition, flush)
             began = monotonic()
             try:
@@ -193,8 +188,8 @@ class Committer:
         producer = lease.producer
         await producer.begin_transaction()
         # All is sent before anything is awaited; the order of waiting only names the points for fault tests.
-        rows = await _send(producer, names.changelog, own, flush.changelog)
-        alerts = await _send(producer, names.alerts, own, flush.alerts)
+        rows = await _send(lease, names.changelog, flush.changelog)
+        alerts = await _send(lease, names.alerts, flush.alerts)
         others = [
             delivery
             for topic, messages in (
@@ -205,7 +200,7 @@ class Committer:
                 (names.cohorts, flush.cohorts),
                 (names.journal, [flush.journal]),
             )
-            for delivery in await _send(producer, topic, own, messages)
+            for delivery in await _send(lease, topic, messages)
         ]
         await _delivered(rows)
         reach("changelog_written")
@@ -228,8 +223,9 @@ def flush_seconds(flush: Flush) -> float:
     return min(FLUSH_SECONDS + records / RECORDS_PER_SECOND, LONGEST_FLUSH_SECONDS)
 
 
-async def _send(producer: Any, topic: str, own: int, messages: Iterable[Message]) -> list[asyncio.Future[Any]]:
-    """Hand messages to the producer in as few batches as they fit; return the deliveries to wait for."""
+async def _send(lease: Lease, topic: str, messages: Iterable[Message]) -> list[asyncio.Future[Any]]:
+    """Hand messages to the lease's producer in as few batches as they fit; return the deliveries to wait for."""
+    producer, own = lease.producer, lease.partition
     by_partition: dict[int, list[Message]] = {}
     for message in messages:
         partition = own if message.partition is None else message.partition
@@ -241,6 +237,7 @@ async def _send(producer: Any, topic: str, own: int, messages: Iterable[Message]
             headers = list(pairs)
             if batch.append(key=key, value=value, timestamp=timestamp, headers=headers) is None:
                 deliveries.append(await producer.send_batch(batch, topic, partition=partition))
+                lease.written += 1
                 batch = producer.create_batch()
                 batch.append(key=key, value=value, timestamp=timestamp, headers=headers)
         deliveries.append(await producer.send_batch(batch, topic, partition=partition))

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any
 
+from state.flush import Flush
 from streams.merge import TICKS, Chunk, Inbox, Run
 from streams.observer import Observer
 from streams.pace import Pace
@@ -19,6 +20,11 @@ STRETCH_RECORDS = 4_000
 LEAST_RECORDS = 100
 
 MODELS = "models"
+
+FLUSH_RECORDS = 50_000
+"""A flush under backlog waits for no more records than these, and while it is on its way no more are applied for the next."""
+ENCODED_ROWS = 5_000
+"""Rows of a flush encoded in one go at most."""
 
 SWEEP_ROWS = 20_000
 """Rows swept in one go at most; a million take about a second where time moves in small steps."""
@@ -53,10 +59,13 @@ class Lease:
         self.records_applied = 0
         self.records_flushed = 0
         self.flushes = 0
+        self.written = 0
+        """Moves while a flush is encoded and sent: rows, and batches that the producer took."""
         self.loaded = 0
         self.to_load = 0
         self._records = Pace(LEAST_RECORDS, STRETCH_RECORDS)
         self._rows = Pace(LEAST_ROWS, SWEEP_ROWS)
+        self._encoded = Pace(LEAST_ROWS, ENCODED_ROWS)
         self.steady = asyncio.Lock()
         self.flushing = asyncio.Lock()
         self.has_work = asyncio.Event()
@@ -94,6 +103,13 @@ class Lease:
                 async with self.steady:
                     await self._apply(runs, observer)
                 await asyncio.sleep(0)
+                await self._keep_pace()
+
+    async def _keep_pace(self) -> None:
+        """Wait for the flush on its way where the next one is as large as it may be."""
+        while self.flushing.locked() and self.records_applied - self.records_flushed >= FLUSH_RECORDS:
+            async with self.flushing:
+                pass
 
     async def _await_work(self) -> None:
         retry_at = self.inbox.retry_at
@@ -127,12 +143,28 @@ class Lease:
         observer.applied(self.partition, runs, monotonic() - began, is_urgent=self.fold.urgent)
 
     async def _sweep(self) -> None:
-        """Run the sweep that a tick has caused, if any, in slices."""
+        """Run what a tick or another model has caused, if anything, in slices."""
         while True:
             began, rows = monotonic(), self._rows.size
             if self.fold.sweep(rows):
                 return  # what was left was less than a slice, which tells nothing about the pace
             self._rows.took(rows, monotonic() - began)
+            await asyncio.sleep(0)
+
+    async def take_flush(self) -> tuple[Flush | None, float]:
+        """Return what was applied since the last flush, encoded in slices, and the seconds it took; `steady` is held."""
+        spent = 0.0
+        while True:
+            began, rows = monotonic(), self._encoded.size
+            is_done = self.fold.encode(rows)
+            flush = self.fold.take_flush() if is_done else None
+            seconds = monotonic() - began
+            spent += seconds
+            if is_done:
+                self.records_flushed = self.records_applied
+                return flush, spent
+            self._encoded.took(rows, seconds)
+            self.written += rows
             await asyncio.sleep(0)
 
     async def close(self) -> None:

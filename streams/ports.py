@@ -25,11 +25,14 @@ class Fold(Protocol):
     def apply_runs(self, runs: Sequence[tuple[str, Sequence[Record]]]) -> None:
         """Apply runs of records (topic, records) in order; those below a topic's position are skipped.
 
-        No sweep may be pending; ticks come last.
+        No sweep may be pending; ticks and models come last.
         """
 
     def sweep(self, max_rows: int) -> bool:
-        """Run at most ``max_rows`` rows (>= 1) of a pending sweep; True when nothing is pending."""
+        """Run at most ``max_rows`` rows (>= 1) of a pending sweep, or change of the model; True when nothing is pending."""
+
+    def encode(self, max_rows: int) -> bool:
+        """Encode at most ``max_rows`` rows (>= 1) of the next flush; True when all are. Until it is taken nothing is applied."""
 
     def take_flush(self) -> Flush | None:
         """Return everything since the last flush, encoded; None when nothing was applied."""

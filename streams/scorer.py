@@ -1,6 +1,7 @@
 """Puts the pure core into the shell: the model a process runs, and a partition's state for it."""
 
 import logging
+from collections.abc import Iterator
 from time import monotonic
 
 import msgspec
@@ -70,12 +71,12 @@ class LivePartition(Partition):
                 _named(given),
             )
 
-    def change_model(self, new: Compiled) -> None:
+    def changing(self, new: Compiled) -> Iterator[None]:
         """Score by another model from here on."""
         began, old = monotonic(), self.compiled.model
         if self._closes is not None:
             self._early_history += self._closes.take(self)
-        super().change_model(new)
+        yield from super().changing(new)
         if self._closes is not None:
             self._closes.settle(self)  # rows are numbered anew
         seconds, count = monotonic() - began, len(self.store)

@@ -151,13 +151,14 @@ class Watchdog:
         self._marks = {key: mark for key, mark in self._marks.items() if key[0] in owned}
         for lease in self._leases:
             lag = self._lag(lease, ends)
-            moving = (lease.generation, lease.loaded, lease.records_applied)
+            # A large flush has its own limit of time, and holds applying back.
+            moving = (lease.generation, lease.loaded, lease.records_applied, lease.written)
             idle = not lag and lease.generation is not None
             if self._stands(lease, "reading", None if idle else moving, now):
                 if lease.generation is None:
                     return f"partition {lease.partition}: a rebalance or restore made no progress"
                 return f"partition {lease.partition}: {lag} records wait and nothing was consumed"
-            if self._stands(lease, "committing", (lease.flushes,) if lease.fold.dirty else None, now):
+            if self._stands(lease, "committing", (lease.flushes, lease.written) if lease.fold.dirty else None, now):
                 return f"partition {lease.partition}: nothing was committed"
         self._observer.stood_still(max((now - mark.at for mark in self._marks.values()), default=0.0))
         return None

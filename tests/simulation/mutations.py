@@ -70,7 +70,7 @@ class AlertsApart(Committer):
     async def _transact(self, lease: Lease, flush: Flush) -> None:
         producer = lease.producer
         await producer.begin_transaction()
-        await commit._delivered(await commit._send(producer, "alerts", lease.partition, flush.alerts))
+        await commit._delivered(await commit._send(lease, "alerts", flush.alerts))
         await producer.commit_transaction()
         await super()._transact(lease, msgspec.structs.replace(flush, alerts=[]))
 

@@ -61,6 +61,10 @@ class CountingFold:
         """Nothing is ever pending."""
         return max_rows > 0
 
+    def encode(self, max_rows: int) -> bool:
+        """A flush is small."""
+        return max_rows > 0
+
     def take_flush(self) -> Flush | None:
         """Encode what changed."""
         if not self.dirty:
