@@ -129,5 +129,5 @@ def test_presets_fingerprints_are_recorded():
     assert {name: load_model(name).fingerprint for name in preset_names()} == {
         "b2b-lifecycle": "d0b80037f009cb1e",
         "ecommerce-rfm": "30ad2399ac561f3f",
-        "saas-renewal": "40d4fcd7ba113f1e",
+        "saas-renewal": "7fadcaebe2e61643",
     }
