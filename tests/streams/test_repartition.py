@@ -12,9 +12,10 @@ import pytest
 from aiokafka import TopicPartition
 
 from scoring.compile import Compiled
+from scoring.presets import model_text
 from state.murmur2 import partition_of
 from state.partition import Partition
-from streams import repartition, standing, topics
+from streams import models, repartition, standing, topics
 from streams.cli import main
 from streams.demo.book import Book
 from streams.halt import UNSAFE, Refusal
@@ -54,7 +55,7 @@ async def is_read(settings: Settings) -> bool:
         return False  # a busy broker; the caller asks again
     places = [
         TopicPartition(settings.topic(topic), number)
-        for topic in repartition.CARRIED_INPUTS
+        for topic in (*repartition.CARRIED_INPUTS, repartition.MODELS)
         for number in range(settings.partitions)
     ]
     return not await standing.unread(settings, {tp: kept[tp].offset if tp in kept else 0 for tp in places})
@@ -127,6 +128,60 @@ async def test_a_book_goes_on_in_five_partitions_where_it_stopped_in_two(setting
     for settings_ in (old, new):
         async with topics.admin(settings_) as admin:
             await admin.delete_topics([topics.kafka_name(topic, settings_) for topic in topics.TOPICS])
+
+
+@pytest.mark.timeout(900)
+async def test_published_models_go_along(settings: Settings, tmp_path: Path) -> None:
+    """Rows go on under the newest of two publications, neither is applied again, and the next one reaches everybody."""
+    old = replace(settings, partitions=2, clock="log", commit_max_ms=200)
+    new = repartition.new_settings(old, 3, f"{old.topic_prefix}b-", None)
+    days = Book(7, accounts=20, days=110).by_day()
+    first, texts = model_text("saas-renewal"), [published(version) for version in (2, 3, 4)]
+    await topics.create(old)
+    await produce(old, islice(days, 30), Counter())
+    await work(old, tmp_path)
+    await models.publish(old, texts[0], first, 1, "ann", "", back=False)
+    await models.publish(old, texts[1], texts[0], 2, "ann", "", back=False)
+    compiled = load_compiled(old)
+    with pytest.raises(Refusal, match="expected every published model to be in use"):
+        await repartition.move(old, new, compiled, print)
+    await produce(old, islice(days, 5), Counter())
+    await work(old, tmp_path)
+    before = await alerts(old)
+    await repartition.move(old, new, compiled, print)
+    assert [each.version for _, each in await models.publications(new)] == [2, 3]
+    was = {account: row for partition in await states(old, compiled) for account, row in seen(partition).items()}
+    for partition in await states(new, compiled):
+        assert partition.compiled.model.version == 3
+        for account, row in seen(partition).items():
+            assert {**row, "positions": 0} == {**was.pop(account), "positions": 0}
+    assert was == {}
+    await produce(new, islice(days, 5), Counter())
+    await work(new, tmp_path)
+    assert {partition.compiled.model.version for partition in await states(new, compiled)} == {3}
+    told = await alerts(new)
+    assert changes(told) == changes(before)
+    await models.publish(new, texts[2], texts[1], 3, "ann", "", back=False)
+    await produce(new, days, Counter())
+    await work(new, tmp_path)
+    assert {partition.compiled.model.version for partition in await states(new, compiled)} == {4}
+    for settings_ in (old, new):
+        async with topics.admin(settings_) as admin:
+            await admin.delete_topics([topics.kafka_name(topic, settings_) for topic in topics.TOPICS])
+
+
+def published(version: int) -> str:
+    """Return the preset as a later version: another threshold each, so that bands and fingerprints differ."""
+    text = model_text("saas-renewal").replace(
+        "version = 1\n", f'version = {version}\napprover = "ops@example.com"\n', 1
+    )
+    assert "enter_below = 58" in text
+    return text.replace("enter_below = 58", f"enter_below = {58 + version}")
+
+
+def changes(told: list[dict[str, Any]]) -> set[str]:
+    """Return the alerts that a change of the model ended."""
+    return {alert["alert_id"] for alert in told if alert.get("resolution") == "MODEL_CHANGED"}
 
 
 def never_moved(compiled: Compiled, days: list[Any]) -> Partition:
