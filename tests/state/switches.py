@@ -50,11 +50,11 @@ def variant(random: Random, version: int) -> Model:
 
 
 def with_switches(journal: list[Run], random: Random, models: list[Model], changes: int) -> list[Run]:
-    """Return a journal in which now and then a record of `models` stands."""
+    """Return a journal in which now and then a record of `models` stands; the first is not `models[0]` where there are more."""
     runs = list(journal)
     places = sorted(random.sample(range(len(runs) + 1), min(changes, len(runs))))
     for number, place in enumerate(places):
         at = runs[min(place, len(runs) - 1)][1][0].timestamp
-        value = record_of(text_of(random.choice(models)), number + 1)
+        value = record_of(text_of(random.choice((models[1:] if number == 0 else []) or models)), number + 1)
         runs.insert(place + number, ("models", [Entry(number, at, None, value)]))
     return runs
