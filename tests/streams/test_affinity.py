@@ -24,7 +24,7 @@ print([sorted(cpus) for cpus in found])
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a thread choose its CPUs")
 def test_threads_that_take_turns_stay_together() -> None:
-    """This thread and one it starts are on the CPU, one of the loop's executor may use all."""
+    """The thread that asks and one it starts are on the CPU, one of the loop's executor may use all."""
     cpus = allowed_cpus()
     program = PROGRAM.format(cpu=cpus[-1])
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
