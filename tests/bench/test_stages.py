@@ -164,7 +164,12 @@ def test_sweep(benchmark: BenchmarkFixture, fed: Fed) -> None:
 
 def test_rows(benchmark: BenchmarkFixture, fed: Fed) -> None:
     """Changed rows become changelog records."""
-    assert len(benchmark.pedantic(fed.partition.take_rows, setup=fed.changed, rounds=ROUNDS)) > 0
+    partition = fed.partition
+
+    def rows() -> list[Any]:
+        return partition.row_records.encode(partition.row_records.changed(), partition.clock_ms)
+
+    assert len(benchmark.pedantic(rows, setup=fed.changed, rounds=ROUNDS)) > 0
 
 
 def test_snapshots(benchmark: BenchmarkFixture, fed: Fed) -> None:
@@ -172,14 +177,20 @@ def test_snapshots(benchmark: BenchmarkFixture, fed: Fed) -> None:
     partition = fed.partition
 
     def news() -> list[Any]:
-        return partition._outflow.news(partition.clock_ms, partition.sequence)
+        _, told = partition._outflow.news()
+        return partition._outflow.snapshots(told, partition.clock_ms, partition.sequence)
 
     assert len(benchmark.pedantic(news, setup=fed.changed, rounds=ROUNDS)) > 0
 
 
 def test_alerts(benchmark: BenchmarkFixture, fed: Fed) -> None:
     """Moves become alerts."""
-    assert len(benchmark.pedantic(fed.partition.take_moved, setup=fed.changed, rounds=ROUNDS)) > 0
+    partition = fed.partition
+
+    def alerts() -> list[Any]:
+        return partition._outflow.alerts(partition.sequence)
+
+    assert len(benchmark.pedantic(alerts, setup=fed.changed, rounds=ROUNDS)) > 0
 
 
 def test_packing(benchmark: BenchmarkFixture, fed: Fed) -> None:
