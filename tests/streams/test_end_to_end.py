@@ -16,7 +16,7 @@ from streams.outbox import Outbox
 from streams.scorer import load_compiled
 from streams.settings import Settings
 from tests.faults.verify import read_logs, recount
-from tests.streams.projecting import expected, reaches
+from tests.streams.projecting import expected, projecting, reaches
 from tests.streams.recount import is_consumed, read_all
 from tests.streams.workers import REAL_WORKER, Workers
 
@@ -51,7 +51,8 @@ async def test_killed_workers_leave_the_state_alerts_and_redis_of_the_fold(
     check = recount(settings, compiled, await read_logs(settings), compacted=["scores"])
     assert sum(len(fold.store) for fold in check.folds.values()) == 40
     assert check.alerts > 0
-    await reaches(settings, await expected(settings))
+    async with projecting(settings):  # a worker that stops commits what it has applied, and its projector ends with it
+        await reaches(settings, await expected(settings))
 
 
 async def feed(settings: Settings, days, sent: Counter[str]) -> bool:
