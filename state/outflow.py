@@ -105,7 +105,7 @@ class Outflow:
     def take_told(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return the moves taken since the last alerts, and the picture beside each; they count as told."""
         moves, pictures = self.moves()
-        self._moves, self._pictures = [], []
+        self.forget_moves()
         return moves, pictures
 
     def alerts_of(self, moves: NDArray[np.int64], pictures: NDArray[np.float64], sequence: int) -> list[Message]:

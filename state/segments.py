@@ -52,6 +52,7 @@ class Segments:
 
     def __init__(self, compiled: Compiled, store: AccountStore, plan: Any, work: Any, outflow: Outflow) -> None:
         self._model = compiled.model
+        self._rules = len(compiled.rules)
         self._store = store
         self._plan = plan
         self._work = work
@@ -79,7 +80,7 @@ class Segments:
         rows, model = self._store.rows, self._model
         if not model.segments or (wanted := self._wanted(row)) == (former := int(rows.derived[row, MODEL_SEGMENT])):
             return
-        width, rules = len(model.inputs) + 2, self._plan_rules
+        width, rules = len(model.inputs) + 2, self._rules
         truths, closes = np.empty((1, rules), np.int8), np.zeros((1, width), np.int64)
         healths, distances = np.empty(1), np.empty(1)
         is_kept = np.ones(rules, np.bool_)
@@ -96,10 +97,6 @@ class Segments:
         )
         rows.dirty[row] |= HOT | COLD | SNAPSHOT
         self._tell(row, former, wanted, band, float(healths[0]))
-
-    @property
-    def _plan_rules(self) -> int:
-        return sum(band.alert for band in self._model.bands) + len(self._model.rules)
 
     def _wanted(self, row: int) -> int:
         return segment_of(self._model.segments, self._store.profile(row))

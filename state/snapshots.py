@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -74,8 +73,8 @@ class Snapshots:
         chosen: NDArray[np.int64],
         clock_ms: int,
         sequence: int,
-        change: Change | None = None,
-        moved: Mapping[int, bytes] = MappingProxyType({}),
+        change: Change | None,
+        moved: Mapping[int, bytes],
     ) -> list[Message]:
         """Return the records of rows as of the clock or their own later time.
 

@@ -114,7 +114,7 @@ class AccountStore:
         """Make room for that many more accounts and items."""
         rows = self.rows
         wanted, capacity = len(self.names) + accounts, rows.next_due.size
-        wanted_items, item_capacity = int(rows.used[0]) + items, rows.items.size
+        wanted_items, item_capacity = int(rows.used[ITEMS]) + items, rows.items.size
         if wanted <= capacity and wanted_items <= item_capacity:
             return
         if wanted > capacity:

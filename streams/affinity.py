@@ -25,10 +25,9 @@ def stay_on(cpu: int, loop: asyncio.AbstractEventLoop) -> None:
     Refusal
         The process may not use that CPU.
     """
-    if sys.platform == "linux":
-        cpus = os.sched_getaffinity(0)
-        if cpu in cpus:
-            os.sched_setaffinity(0, {cpu})
-            loop.set_default_executor(ThreadPoolExecutor(initializer=os.sched_setaffinity, initargs=(0, cpus)))
-            return
-    raise Refusal(f"--cpu: expected one of {allowed_cpus()}, got {cpu} — leave it out to use any", FAILED)
+    cpus = allowed_cpus()
+    if cpu not in cpus:
+        raise Refusal(f"--cpu: expected one of {cpus}, got {cpu} — leave it out to use any", FAILED)
+    assert sys.platform == "linux"
+    os.sched_setaffinity(0, {cpu})
+    loop.set_default_executor(ThreadPoolExecutor(initializer=os.sched_setaffinity, initargs=(0, cpus)))

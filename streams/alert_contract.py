@@ -4,12 +4,14 @@ Fields may be added, so readers ignore what they do not know; none is renamed or
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 Severity = Literal["info", "warning", "critical"]
+LOUD: Final = frozenset({"warning", "critical"})
+"""Severities that ask somebody to act; `info` only tells."""
 
 
 class Scores(msgspec.Struct):

@@ -6,7 +6,7 @@ changelog fits the committed offsets in both cases, also when a commit's result 
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -63,6 +63,17 @@ class Outputs:
     rerouted: str = "rerouted"
     journal: str = "journal"
     cohorts: str = "cohorts"
+
+    def others(self, flush: Flush) -> tuple[tuple[str, list[Message]], ...]:
+        """Return where all of a flush goes but rows and alerts, which fault tests wait for one by one."""
+        return (
+            (self.scores, flush.scores),
+            (self.history, flush.history),
+            (self.dead_letters, flush.dead_letters),
+            (self.rerouted, flush.rerouted),
+            (self.cohorts, flush.cohorts),
+            (self.journal, [flush.journal]),
+        )
 
 
 class Committer:
@@ -164,15 +175,7 @@ class Committer:
     def _largest(self, flush: Flush) -> str:
         """Say which record of a flush a topic has most likely refused for its size."""
         names = self._outputs
-        written = (
-            (names.changelog, flush.changelog),
-            (names.scores, flush.scores),
-            (names.history, flush.history),
-            (names.alerts, flush.alerts),
-            (names.dead_letters, flush.dead_letters),
-            (names.rerouted, flush.rerouted),
-            (names.journal, [flush.journal]),
-        )
+        written = ((names.changelog, flush.changelog), (names.alerts, flush.alerts), *names.others(flush))
         size, topic, key = max(
             (len(message.key or b"") + len(message.value or b""), topic, message.key or b"")
             for topic, messages in written
@@ -191,16 +194,7 @@ class Committer:
         rows = await _send(lease, names.changelog, flush.changelog)
         alerts = await _send(lease, names.alerts, flush.alerts)
         others = [
-            delivery
-            for topic, messages in (
-                (names.scores, flush.scores),
-                (names.history, flush.history),
-                (names.dead_letters, flush.dead_letters),
-                (names.rerouted, flush.rerouted),
-                (names.cohorts, flush.cohorts),
-                (names.journal, [flush.journal]),
-            )
-            for delivery in await _send(lease, topic, messages)
+            delivery for topic, messages in names.others(flush) for delivery in await _send(lease, topic, messages)
         ]
         await _delivered(rows)
         reach("changelog_written")
@@ -232,16 +226,22 @@ async def _send(lease: Lease, topic: str, messages: Iterable[Message]) -> list[a
         by_partition.setdefault(partition, []).append(message)
     deliveries = []
     for partition, group in by_partition.items():
-        batch = producer.create_batch()
-        for key, value, pairs, timestamp, _ in group:
-            headers = list(pairs)
-            if batch.append(key=key, value=value, timestamp=timestamp, headers=headers) is None:
-                deliveries.append(await producer.send_batch(batch, topic, partition=partition))
-                lease.written += 1
-                batch = producer.create_batch()
-                batch.append(key=key, value=value, timestamp=timestamp, headers=headers)
-        deliveries.append(await producer.send_batch(batch, topic, partition=partition))
+        for batch in batches(group, producer.create_batch):
+            deliveries.append(await producer.send_batch(batch, topic, partition=partition))
+            lease.written += 1
     return deliveries
+
+
+def batches(messages: Iterable[Message], new_batch: Callable[[], Any]) -> Iterator[Any]:
+    """Yield messages in as few of aiokafka's batches as they fit, one at least; an empty one of `new_batch` takes any."""
+    batch = new_batch()
+    for key, value, pairs, timestamp, _ in messages:
+        headers = list(pairs)
+        if batch.append(key=key, value=value, timestamp=timestamp, headers=headers) is None:
+            yield batch
+            batch = new_batch()
+            batch.append(key=key, value=value, timestamp=timestamp, headers=headers)
+    yield batch
 
 
 async def _delivered(deliveries: Iterable[asyncio.Future[Any]]) -> None:

@@ -4,15 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import ndiff
-from pathlib import Path
 from typing import Any
 
 from scoring.compile import compile_model
 from scoring.model import Model
 from scoring.words import describe
 from streams.cli.files import EventFile
-from streams.event_order import UnsortedError, in_order
-from streams.replay import TOPICS, Replay, Sinks
+from streams.replay import Replay, Sinks
+from streams.sharing import Task, replay_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +140,11 @@ def played(
     begin
         Gives a replay its sinks before its first event.
     """
-    whole: frozenset[str] = frozenset()
-    compiled = compile_model(model)
-    while True:
-        replay = Replay(compiled)
+
+    def witness(replay: Replay, _: Sinks) -> Callable[[], Replay]:
         begin(replay)
-        try:
-            replay.run(in_order(files, TOPICS, whole))
-        except UnsortedError as found:
-            note(f"{Path(found.name).name}: not sorted by occurred_at, so it is read into memory; starting again")
-            whole |= {found.name}
-        else:
-            return replay
+        return lambda: replay
+
+    _, (replay,) = replay_all(Task(files, compile_model(model), witness=witness), Sinks(), note)
+    assert isinstance(replay, Replay)
+    return replay

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from scoring.backtest.fairness import Difference, differences, spread
 from scoring.bands import INSUFFICIENT
 from scoring.model import Model
 from scoring.segments import ATTRIBUTES, segment_of
+from state.history import Fired
 from state.layout import BAND, BAND_SINCE, CLOSED, MICRO, NO_VALUE, PUBLISHED_HEALTH
-from streams.alert_contract import begins
+from streams.alert_contract import LOUD
 from streams.cli.files import EventFile
 from streams.compare import played
 from streams.replay import Replay, Sinks
@@ -27,7 +27,6 @@ BY_MODEL: Final = "model"
 """Compare the model's own segments instead of an attribute's values."""
 BY: Final = (*ATTRIBUTES, BY_MODEL)
 NONE: Final = "(none)"
-LOUD: Final = ("warning", "critical")
 FEWEST_DAYS: Final = 28
 """An account that was scored on fewer days has no rates."""
 DAYS_PER_MONTH: Final = 30.0
@@ -87,7 +86,7 @@ class Watch:
     """
 
     def __init__(self, replay: Replay, passed: Callable[[int], None] | None) -> None:
-        replay.sinks = Sinks(alert=self._alert, midnight=self._midnight, passed=passed)
+        replay.sinks = Sinks(fired=self._fired, midnight=self._midnight, passed=passed)
         self.replay = replay
         self.days = np.zeros((0, len(replay.compiled.model.band_names)), np.int64)
         """Account and band → midnights in it."""
@@ -111,10 +110,9 @@ class Watch:
         self.changes += is_scored & (self._bands != INSUFFICIENT) & (since != self._since)
         self._bands, self._since = np.where(is_scored, band, INSUFFICIENT), since.copy()
 
-    def _alert(self, body: bytes) -> None:
-        told = orjson.loads(body)
-        if told["severity"] in LOUD and begins(told):
-            self.alerts[told["account_id"]] += 1
+    def _fired(self, alert: Fired) -> None:
+        if alert.severity in LOUD:
+            self.alerts[alert.account] += 1
 
     def _grow(self, count: int) -> None:
         missing = count - self.health.size

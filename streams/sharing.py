@@ -29,6 +29,7 @@ from state.cohorts import CohortFold, Reference
 from state.flush import Message
 from state.history import Told
 from state.warming import warm
+from streams.affinity import allowed_cpus
 from streams.cli.files import STANDARD_INPUT, EventFile
 from streams.event_order import Share, UnsortedError, in_order
 from streams.halt import Refusal
@@ -74,7 +75,7 @@ def processes_for(files: Sequence[EventFile]) -> int:
     """Return how many processes a history is worth here: one for each core that we may use, fewer for little data."""
     if "fork" not in get_all_start_methods() or any(file.name == STANDARD_INPUT for file in files):
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(allowed_cpus()) or os.cpu_count() or 1
     return max(min(cores, sum(file.size or 0 for file in files) // BYTES_PER_PROCESS), 1)
 
 

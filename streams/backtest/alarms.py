@@ -8,7 +8,8 @@ import numpy as np
 
 from state.history import Fired
 from state.layout import DAY_MS, NEVER
-from streams.backtest.collect import LOUD, Account, Collected
+from streams.alert_contract import LOUD
+from streams.backtest.collect import Account, Collected
 from streams.backtest.outcomes import Answers, Moment
 
 WARNING_DAYS = 90

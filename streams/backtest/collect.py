@@ -23,9 +23,6 @@ from streams.backtest.question import AsOf
 from streams.halt import Refusal
 from streams.replay import Replay, Sinks
 
-LOUD = ("warning", "critical")
-"""Severities that call a person; `info` only tells."""
-
 
 @dataclass(frozen=True, slots=True)
 class Account:

@@ -10,6 +10,7 @@ import pstats
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from state.murmur2 import partition_of
 from state.partition import Partition
 from state.warming import warm
 from streams.bench.workload import Line, Workload
+from streams.commit import batches
 from streams.kernel_cache import use_kernel_cache
 from streams.lease import STRETCH_RECORDS, SWEEP_ROWS
 from streams.merge import Run
@@ -122,17 +124,9 @@ def feed(partition: Partition, work: Sequence[list[Run]], watching: AbstractCont
 
 def pack(flush: Flush) -> list[bytes]:
     """Write a flush's records into batches as the producer would; return those."""
-    batches = []
-    for messages in (flush.changelog, flush.alerts, flush.scores, flush.cohorts, [flush.journal]):
-        batch = BatchBuilder(BATCH_BYTES, 0, is_transactional=1)
-        for key, value, pairs, timestamp, _ in messages:
-            headers = list(pairs)
-            if batch.append(key=key, value=value, timestamp=timestamp, headers=headers) is None:
-                batches.append(bytes(batch._build()))  # noqa: SLF001 - what the producer calls
-                batch = BatchBuilder(BATCH_BYTES, 0, is_transactional=1)
-                batch.append(key=key, value=value, timestamp=timestamp, headers=headers)
-        batches.append(bytes(batch._build()))  # noqa: SLF001
-    return batches
+    written = (flush.changelog, flush.alerts, flush.scores, flush.cohorts, [flush.journal])
+    empty = partial(BatchBuilder, BATCH_BYTES, 0, is_transactional=1)
+    return [bytes(batch._build()) for messages in written for batch in batches(messages, empty)]  # noqa: SLF001 - what the producer calls
 
 
 def prepared(settings: Settings, workload: Workload, tell: Callable[[str], None]) -> tuple[Compiled, list[list[Run]]]:

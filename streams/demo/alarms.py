@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-LOUD = frozenset({"warning", "critical"})  # severities that ask somebody to act; info does not
+from streams.alert_contract import LOUD
 
 
 class Alarm(NamedTuple):

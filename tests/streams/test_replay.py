@@ -15,6 +15,7 @@ from streams.cli import main
 from streams.demo.book import Book
 from streams.event_order import in_order
 from streams.replay import TOPICS, Rejected, Replay, Sinks, files_of
+from tests.streams.books import written
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
@@ -30,13 +31,7 @@ def compiled() -> Compiled:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A book of twenty accounts as files, in the order of arrival: late events and broken ones included."""
-    path = tmp_path_factory.mktemp("book")
-    events: dict[str, list[bytes]] = {}
-    for found in Book(seed=11, accounts=20, days=110).events():
-        events.setdefault(found.topic, []).append(found.value)
-    for topic, lines in events.items():
-        (path / f"{topic}.jsonl").write_bytes(b"\n".join(lines) + b"\n")
-    return path
+    return written(Book(seed=11, accounts=20, days=110), tmp_path_factory.mktemp("book"))
 
 
 def replayed(folder: Path, compiled: Compiled, every_ms: int | None = None) -> tuple[Replay, list[bytes], list[Any]]:

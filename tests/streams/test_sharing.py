@@ -21,6 +21,7 @@ from streams.backtest.run import collect
 from streams.demo.book import Book
 from streams.replay import Sinks, Totals, files_of
 from streams.sharing import Task, processes_for, replay_all
+from tests.streams.books import written
 
 DAY_MS = 86_400_000
 
@@ -34,13 +35,7 @@ def compiled() -> Compiled:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A book of thirty accounts in the order of arrival: late, broken and repeated events included."""
-    path = tmp_path_factory.mktemp("book")
-    events: dict[str, list[bytes]] = {}
-    for found in Book(seed=12, accounts=30, days=110).events():
-        events.setdefault(found.topic, []).append(found.value)
-    for topic, lines in events.items():
-        (path / f"{topic}.jsonl").write_bytes(b"\n".join(lines) + b"\n")
-    return path
+    return written(Book(seed=12, accounts=30, days=110), tmp_path_factory.mktemp("book"))
 
 
 def replayed(folder: Path, compiled: Compiled, processes: int) -> tuple[Totals, dict[str, list[Any]], list[str]]:
