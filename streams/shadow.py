@@ -75,6 +75,8 @@ class Report:
         Rule → alerts that fired since the shadow began.
     flushes, records
         What was followed since then.
+    began_after
+        Partition → sequence of the last flush that the restored state held.
     """
 
     accounts: int
@@ -83,6 +85,7 @@ class Report:
     shadow_alerts: Mapping[str, int]
     flushes: int
     records: int
+    began_after: Mapping[int, int]
 
     @property
     def moves(self) -> dict[str, int]:
@@ -119,6 +122,7 @@ class Shadow:
         self._pairs: dict[int, _Pair] = {}
         self._alerts: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
         self._flushes = self._records = 0
+        self._began_after: dict[int, int] = {}
 
     async def restore(self, tell: Callable[[int, int], None]) -> None:
         """Read the state of all partitions; `tell` hears how many are done, and of how many."""
@@ -140,6 +144,7 @@ class Shadow:
             shadow.begin(self._new)
             shadow.take_flush()
             self._pairs[number] = _Pair(live, shadow)
+            self._began_after[number] = live.sequence
 
     async def follow(self, seconds: float) -> AsyncIterator[Report]:
         """Follow the journal and yield a report every so many seconds, without end.
@@ -182,7 +187,7 @@ class Shadow:
                 if live[account][0] != shadow[account][0]
             ]
         differences.sort(key=lambda each: ((each.shadow_health or 0.0) - (each.live_health or 0.0), each.account))
-        return Report(accounts, differences, *self._alerts, self._flushes, self._records)
+        return Report(accounts, differences, *self._alerts, self._flushes, self._records, self._began_after)
 
     async def _seek(self, consumer: AIOKafkaConsumer, names: Mapping[str, str]) -> None:
         """Begin each input where the state stands, and the journal at the flush after it."""

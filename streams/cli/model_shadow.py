@@ -61,6 +61,8 @@ def _tell(report: Report, *, as_json: bool) -> None:
     value = {"accounts": report.accounts, "differing": len(report.differences), "moves": report.moves}
     value |= {"differences": [asdict(each) for each in report.differences], "records": report.records}
     value |= {"alerts": {"live": dict(report.live_alerts), "shadow": dict(report.shadow_alerts)}}
+    began_after = {str(number): sequence for number, sequence in report.began_after.items()}
+    value |= {"flushes": report.flushes, "began_after": began_after}
     result(value, as_json=as_json, sentence="\n".join(lines))
 
 

@@ -26,6 +26,7 @@ from tests.streams.workers import REAL_WORKER, Workers
 SCRAPE = "1s"
 READY_SECONDS = 60
 PAUSE_SECONDS = 0.25
+BOTH_ANSWER = 'count(up{job=~"bellwether.*"} == 1) == 2'
 RULES = sorted((TOP / "deploy" / "prometheus" / "rules").glob("*.yml"))
 
 
@@ -149,7 +150,8 @@ async def running(settings: Settings, folder: Path) -> AsyncIterator[Live]:
         with worker, notifier:
             for server in servers:
                 server.start(READY_SECONDS)
-            await live.until(lambda: live.query('up{job=~"bellwether.*"} == 1'), "worker and notifier answer")
+            # Both, before the first event: a count that begins before it is first scraped has not risen for Prometheus.
+            await live.until(lambda: live.query(BOTH_ANSWER), "worker and notifier answer")
             feeding = asyncio.create_task(feed.run())
             try:
                 yield live

@@ -20,6 +20,7 @@ from tests.sources import TOP
 
 FILLED = ("event_to_alert_seconds", "projection_delay_seconds", "record_delay_seconds", "commit_duration_seconds")
 SCRAPES = "10s"
+SUPPORTED = 'sum(increase(bellwether_applied_records_total{topic="support"}[10m])) > 2400'
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,7 @@ async def live(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
     created = await topics.create(settings)
     async with running(settings, tmp_path_factory.mktemp("live")) as installation:
         await installation.feed.send_support(3000)
+        await installation.until(lambda: installation.query(SUPPORTED), "Prometheus has seen support come")
         for name in FILLED:
             await installation.until(
                 lambda name=name: installation.query(f"sum(rate(bellwether_{name}_count[{SCRAPES}])) > 0"), name, 180
