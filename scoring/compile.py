@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scoring import plan as p
-from scoring.conduct import Conduct
+from scoring.conduct import Conduct, capping_playbooks
 from scoring.lowering import lower
 from scoring.model import (
     ALERT_SEVERITIES,
@@ -321,6 +321,7 @@ def _rules(model: Model) -> tuple[tuple[RuleName, ...], np.ndarray, np.ndarray]:
         lines.append((0, rule.for_ms, rule.keep_firing_for_ms, -1))
         conducts.append(rule.conduct)
     table = np.zeros((len(lines), p.RULE_FIELDS), np.int64)
+    capping = [each.name for each in capping_playbooks(model.playbooks)]
     for k, (line, conduct) in enumerate(zip(lines, conducts, strict=True)):
         table[k, : len(line)] = line
         table[k, p.RULE_REFRACTORY] = conduct.refractory_ms
@@ -331,6 +332,7 @@ def _rules(model: Model) -> tuple[tuple[RuleName, ...], np.ndarray, np.ndarray]:
         playbook = names[k].playbook
         play = model.playbook(playbook) if playbook else None
         table[k, p.RULE_DUE] = play.due_ms if play and play.escalate_to else 0
+        table[k, p.RULE_CONTACT] = capping.index(playbook) if playbook in capping else -1
         table[k, p.RULE_URGENT] = names[k].severity == ALERT_SEVERITIES[-1]
         table[k, p.RULE_SUPPRESS : p.RULE_FIELDS] = p.NO_PROGRAM
         if model.flapping and not conduct.every_ms:  # reviews come and go by their nature

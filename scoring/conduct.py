@@ -1,5 +1,6 @@
 """How alerts behave beyond their condition, and what people should do about them: the part of a model for people."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scoring.expressions import Expression
@@ -111,3 +112,8 @@ class Playbook:
     contact_cap: int = 0
     contact_within_ms: int = 0
     recover_within_ms: int = 0
+
+
+def capping_playbooks(playbooks: Sequence[Playbook]) -> list[Playbook]:
+    """Return the playbooks whose cap on contacts holds back overdue steps, in the order of their numbers in the plan."""
+    return [each for each in playbooks if each.contact_cap and each.escalate_to and each.due_ms]

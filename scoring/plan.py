@@ -98,6 +98,7 @@ ATTRIBUTES: Final = (
     "seat_use",
     "seats",
     "days_since_confirmed",
+    "days_unconfirmed",
 )
 ATTRIBUTE_CHAMPION: Final = 0
 ATTRIBUTE_EXECUTIVE: Final = 1
@@ -111,6 +112,7 @@ ATTRIBUTE_SEAT_USE: Final = 7
 ATTRIBUTE_SEATS: Final = 8
 
 ATTRIBUTE_CONFIRMED: Final = 9
+ATTRIBUTE_UNCONFIRMED: Final = 10
 
 # Columns of `inputs`.
 INPUT_CURVE: Final = 0
@@ -130,6 +132,7 @@ OFFSET_ENTRY: Final = 0
 OFFSET_SIGNALS: Final = 1
 OFFSET_OVERRIDES: Final = 2
 OFFSET_RULES: Final = 3
+OFFSET_CONTACTS: Final = 4
 
 # Columns of `overrides` and `rules`; a program is the number of its first step in `steps`.
 OVERRIDE_PROGRAM: Final = 0
@@ -153,7 +156,9 @@ RULE_DUE: Final = 11
 """Milliseconds from when it fired until its next step is overdue and passes on; 0 = nobody waits for that."""
 RULE_URGENT: Final = 12
 """1 = no cap holds it."""
-RULE_SUPPRESS: Final = 13
+RULE_CONTACT: Final = 13
+"""Number of its playbook among those that cap contacts and pass overdue steps on; -1 = it is none of them."""
+RULE_SUPPRESS: Final = 14
 """First of the columns of programs that suppress its outreach; NO_PROGRAM = none."""
 SUPPRESSIONS: Final = 4
 RULE_FIELDS: Final = RULE_SUPPRESS + SUPPRESSIONS

@@ -38,6 +38,7 @@ FIXED = (
     "expected_value",  # money, account currency: what working the account for one horizon may bring
     "divergence",  # a person's own score - the computed one, points; unknown while nobody has stated one
     "days_since_confirmed",  # since somebody last stated or confirmed the relationship; unknown while nobody has
+    "days_unconfirmed",  # the same, but since the account's first event while nobody has
 )
 
 CHANGE_DAYS = (7, 14, 30, 60, 90)

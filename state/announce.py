@@ -86,6 +86,13 @@ def suppressions(plan: Plan, work: Work, rule: int) -> int:
 
 
 @part
+def contact_free_at(plan: Plan, rows: Rows, row: int, rule: int) -> int:
+    """Return from when on a rule's playbook allows getting in touch again, ms; 0 where its cap was not reached."""
+    which = plan.rules[rule, p.RULE_CONTACT]
+    return 0 if which < 0 else rows.derived[row, plan.offsets[p.OFFSET_CONTACTS] + which]
+
+
+@part
 def announce(
     plan: Plan,
     rows: Rows,

@@ -102,7 +102,7 @@ class Book:
             compiled, Origin(self._place.app_id, self.number), self.store, self.plan, self.scratch, self.work
         )
         self.intake = Intake(self.number, self._place.partitions, compiled, self.store, self._place.skew_ms)
-        self._commands = Commands(compiled.rules, self.layout, self.store, self.plan, self.work)
+        self._commands = Commands(compiled, self.layout, self.store, self.plan, self.work)
         self.cohorts = Cohorts(compiled, self.store, self.plan)
         self.segments = Segments(compiled, self.store, self.plan, self.work, self._outflow)
 
@@ -167,6 +167,7 @@ class Book:
     def derive(self, first: int, last: int) -> None:
         """Make what follows from the kept columns of rows ``[first, last)``."""
         self.segments.place(first, last)
+        self._commands.place(first, last)
         derive_all(self.plan, self.store.handle, first, last)
 
     def _each_row(self, first: int, last: int, work: Callable[..., int], *given: object) -> None:

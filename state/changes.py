@@ -32,6 +32,7 @@ from state.layout import (
     SEATS,
     STRATEGIC_FIT,
 )
+from state.moments import rfc3339
 
 NUMBERS: Final[Mapping[str, int]] = {
     "arr": ARR,
@@ -47,6 +48,8 @@ NUMBERS: Final[Mapping[str, int]] = {
 WORDS: Final = ("name", "owner", "segment", "plan", "currency", "industry", "size", "region", "stage", "parent")
 """Fields that no formula reads; they are kept as the row's profile."""
 
+RELATIONSHIP: Final = "relationship"
+"""Member of the profile: each fact with who said it when, and who `confirmed` all of them last."""
 OVERLAY: Final = (
     ("champion", CHAMPION, "relationship.champion"),
     ("executive", EXECUTIVE, "relationship.executive"),
@@ -70,6 +73,8 @@ def set_attributes(row: Row, profile: MutableMapping[str, Any], event: Account) 
     if row[CLOSED] and event.contract_start_ms not in (UNSET, None):
         row[CLOSED] = 0  # a new contract: the account is a customer again
     before = dict(profile)
+    if event.relationship is not UNSET:
+        _note_relationship(row, profile, event.relationship, event.occurred_at_ms)
     for field in WORDS:
         value = getattr(event, field)
         if value is None:
@@ -89,7 +94,31 @@ def _set_relationship(row: Row, relationship: Relationship | None, at_ms: int) -
         value = getattr(relationship, field)
         if value is not UNSET:
             row[column] = NO_VALUE if value is None else CATEGORIES[attribute].index(value)
-    row[RELATIONSHIP_AT] = at_ms if relationship.at_ms in (UNSET, None) else relationship.at_ms
+    is_known = any(row[column] != NO_VALUE for _, column, _ in OVERLAY)  # where nothing is, nothing was confirmed
+    row[RELATIONSHIP_AT] = _stated_at(relationship, at_ms) if is_known else NO_VALUE
+
+
+def _stated_at(relationship: Relationship, at_ms: int) -> int:
+    return at_ms if relationship.at_ms in (UNSET, None) else relationship.at_ms
+
+
+def _note_relationship(
+    row: Row, profile: MutableMapping[str, Any], relationship: Relationship | None, at_ms: int
+) -> None:
+    """Keep who said what people know of the account, and who confirmed all of it last, each with its date."""
+    if relationship is None or row[RELATIONSHIP_AT] == NO_VALUE:
+        profile.pop(RELATIONSHIP, None)
+        return
+    said = {"at": rfc3339(_stated_at(relationship, at_ms))}
+    said |= {"by": relationship.by} if relationship.by else {}
+    known = dict(profile.get(RELATIONSHIP, {}))
+    for field, _, _ in OVERLAY:
+        value = getattr(relationship, field)
+        if value is None:
+            known.pop(field, None)
+        elif value is not UNSET:
+            known[field] = {"is": value, **said}
+    profile[RELATIONSHIP] = known | {"confirmed": said}
 
 
 def take_outcome(row: Row, event: Outcome) -> bool:

@@ -1,18 +1,19 @@
 """Carries out what people decide: moves alerts, sets scores by hand, and remembers every command with its effect."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.compile import RuleName
+from scoring.compile import Compiled
+from scoring.conduct import capping_playbooks
 from scoring.flapping import ANSWERED
 from scoring.lifecycle import ACKNOWLEDGED, CLEARING, FIRING, SNOOZED
 from state.alerts import alert_id
 from state.changes import move_of, set_manual
-from state.deeds import Effect, deed_of, effect_on, is_complete, remember
+from state.deeds import DEEDS, Effect, contact_free_at, deed_of, effect_on, is_complete, remember
 from state.events import Command
 from state.judge import enter_by_command
 from state.layout import COLD, RULE_COLUMNS, RULE_EPISODE, RULE_HISTORY, RULE_STATE, SNAPSHOT, Layout
@@ -21,6 +22,7 @@ from state.store import AccountStore
 LIVE: Final = (FIRING, ACKNOWLEDGED, SNOOZED, CLEARING)
 ANSWERS: Final = ("acknowledge", "step_done", "outreach")
 """Commands after which a next step is not overdue: somebody is on it."""
+HAS_DEEDS: Final = f'"{DEEDS}"'.encode()
 EPISODES_KNOWN: Final = 1000
 """How far back an ended alert is told from one that never was."""
 
@@ -30,8 +32,8 @@ class Commands:
 
     Parameters
     ----------
-    rules
-        The model's, those of bands included.
+    compiled
+        The model that decides.
     layout
         Of the rows.
     store
@@ -40,8 +42,9 @@ class Commands:
         Handles of the plan and the scratch room.
     """
 
-    def __init__(self, rules: Sequence[RuleName], layout: Layout, store: AccountStore, plan: Any, work: Any) -> None:
-        self._rules = rules
+    def __init__(self, compiled: Compiled, layout: Layout, store: AccountStore, plan: Any, work: Any) -> None:
+        self._rules = compiled.rules
+        self._capping = capping_playbooks(compiled.model.playbooks)[: layout.capping]
         self._layout = layout
         self._store = store
         self._plan = plan
@@ -64,6 +67,19 @@ class Commands:
         remember(profile, deed_of(event, effect, at_ms))
         self._store.profiles[row] = msgspec.json.encode(profile)
         self._store.rows.dirty[row] |= COLD | SNAPSHOT
+        self._note_contacts(row, profile)
+
+    def place(self, first: int, last: int) -> None:
+        """Note of the accounts ``[first, last)``, of which nothing is derived yet, until when they are got in touch with enough."""
+        if self._capping:
+            for row in range(first, last):
+                if HAS_DEEDS in self._store.profiles.get(row, b""):
+                    self._note_contacts(row, self._store.profile(row))
+
+    def _note_contacts(self, row: int, profile: Mapping[str, Any]) -> None:
+        for column, playbook in enumerate(self._capping, self._layout.contact_block):
+            until = contact_free_at(profile, playbook.contact_cap, playbook.contact_within_ms)
+            self._store.rows.derived[row, column] = until
 
     def _effect(self, row: int, event: Command, at_ms: int) -> Effect:
         if event.command == "override":

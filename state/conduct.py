@@ -6,7 +6,7 @@ from scoring import caps, flapping, lifecycle
 from scoring import plan as p
 from scoring.jit import part
 from scoring.plan import Plan
-from state.announce import announce, suppressions
+from state.announce import announce, contact_free_at, suppressions
 from state.layout import (
     BEGUN,
     DAY,
@@ -93,7 +93,8 @@ def insist(plan: Plan, rows: Rows, work: Work, row: int, rule: int, at_ms: int, 
         history = (history | flapping.ESCALATED) & ~flapping.CAPPED  # what grew graver has a right to be heard
         is_news = True
     is_late = due > 0 and not history & (flapping.OVERDUE | flapping.ANSWERED) and at_ms >= fired + due
-    if is_late and suppressions(plan, work, rule) == 0:  # nobody is late with what nobody should do
+    # Nobody is late with what nobody should do.
+    if is_late and at_ms >= contact_free_at(plan, rows, row, rule) and suppressions(plan, work, rule) == 0:
         history |= flapping.OVERDUE
         is_news = True
     if is_news:

@@ -12,6 +12,7 @@ import msgspec
 
 from state.events import Command
 from state.moments import rfc3339
+from state.timestamps import parse_moment
 
 KEPT: Final = 20
 """Deeds kept per account, about 4 KB; all commands stand in their topic."""
@@ -122,8 +123,19 @@ def owner_of(profile: Mapping[str, Any], alert_id: str, after: str = "") -> str 
 
 def contacts(profile: Mapping[str, Any], from_ms: int, to_ms: int) -> int:
     """Return how many times somebody got in touch with an account in a time `(from, to]`, milliseconds UTC."""
-    reached = (deed for deed in deeds_of(profile) if deed.command == "outreach" and deed.effect is Effect.DONE)
-    return sum(rfc3339(from_ms) < deed.at <= rfc3339(to_ms) for deed in reached)
+    return sum(rfc3339(from_ms) < at <= rfc3339(to_ms) for at in _contacted(profile))
+
+
+def contact_free_at(profile: Mapping[str, Any], cap: int, within_ms: int) -> int:
+    """Return from when on so many `contacts` within a time stand in nobody's way, ms UTC; 0 where there were never so many."""
+    at = sorted(_contacted(profile))
+    since = parse_moment(at[-cap]) if len(at) >= cap else None
+    return 0 if since is None else since + within_ms
+
+
+def _contacted(profile: Mapping[str, Any]) -> list[str]:
+    """Return when somebody got in touch with an account, as far as its deeds are kept."""
+    return [deed.at for deed in deeds_of(profile) if deed.command == "outreach" and deed.effect is Effect.DONE]
 
 
 def steps_done(profile: Mapping[str, Any], alert_id: str) -> list[dict[str, str | None]]:

@@ -14,7 +14,7 @@ from scoring.bands import INSUFFICIENT, band_of, dwell_of
 from scoring.jit import entry, part
 from scoring.plan import Plan
 from scoring.vm import holds
-from state.announce import announce
+from state.announce import announce, contact_free_at
 from state.conduct import calm_down, count_begin, forget_episode, insist, is_muted_by_others, note_change
 from state.layout import (
     AWAKE,
@@ -237,8 +237,12 @@ def next_timer(plan: Plan, rows: Rows, row: int, at_ms: int) -> int:
             ends = rows.ints[row, column + RULE_TOLD] + repeat
             if repeat > 0 and ends > at_ms:
                 due = min(due, ends)
-            ends = rows.ints[row, column + RULE_FIRED] + plan.rules[rule, p.RULE_DUE]
-            if ends > at_ms and rows.ints[row, column + RULE_HISTORY] & flapping.ANSWERED == 0:
+            ends = max(
+                rows.ints[row, column + RULE_FIRED] + plan.rules[rule, p.RULE_DUE],
+                contact_free_at(plan, rows, row, rule),
+            )
+            is_told = rows.ints[row, column + RULE_HISTORY] & (flapping.OVERDUE | flapping.ANSWERED) != 0
+            if ends > at_ms and not is_told:
                 due = min(due, ends)
     return due
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from scoring.plan import PLANE_NARROW, PLANE_WIDE, SIGNAL_COHORT, SIGNAL_DECAY, SIGNAL_PLANE, Plan
+from scoring.plan import PLANE_NARROW, PLANE_WIDE, RULE_CONTACT, SIGNAL_COHORT, SIGNAL_DECAY, SIGNAL_PLANE, Plan
 
 LAYOUT_VERSION: Final = 4
 
@@ -146,6 +146,8 @@ class Layout:
         Signals for which decayed sums are kept.
     relative : int
         Signals for which cohort days are kept.
+    capping : int
+        Playbooks whose cap on contacts holds back overdue steps.
     """
 
     signals: int
@@ -156,6 +158,7 @@ class Layout:
     wide: int
     decayed: int
     relative: int
+    capping: int
 
     @property
     def entry(self) -> int:
@@ -188,9 +191,14 @@ class Layout:
         return self.rule_block + self.rules * RULE_COLUMNS
 
     @property
+    def contact_block(self) -> int:
+        """First column of `derived` that says until when a playbook's contacts are enough, ms; 0 = they are not."""
+        return DERIVED_FIXED + self.signals * DERIVED_SIGNAL
+
+    @property
     def derived_columns(self) -> int:
         """Width of `derived`."""
-        return DERIVED_FIXED + self.signals * DERIVED_SIGNAL
+        return self.contact_block + self.capping
 
     @property
     def bytes_per_row(self) -> int:
@@ -215,10 +223,11 @@ def layout_of(plan: Plan) -> Layout:
         wide=int((planes == PLANE_WIDE).sum()),
         decayed=int((plan.signals[:, SIGNAL_DECAY] >= 0).sum()),
         relative=int((plan.signals[:, SIGNAL_COHORT] >= 0).sum()),
+        capping=int(plan.rules[:, RULE_CONTACT].max(initial=-1)) + 1,
     )
 
 
 def placed(plan: Plan, layout: Layout) -> Plan:
     """Return the plan with the places of the row's blocks filled in."""
-    blocks = (layout.entry, layout.signal_block, layout.override_block, layout.rule_block)
+    blocks = (layout.entry, layout.signal_block, layout.override_block, layout.rule_block, layout.contact_block)
     return plan._replace(offsets=np.array(blocks, np.int64))

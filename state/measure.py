@@ -117,6 +117,11 @@ def attribute(rows: Rows, row: int, which: int, at_ms: int) -> float:
         if started_at == NO_VALUE:
             started_at = rows.ints[row, FIRST_AT]
         return math.nan if started_at == NO_VALUE else (at_ms - started_at) / DAY_MS
+    if which == p.ATTRIBUTE_UNCONFIRMED:
+        stated_at = rows.ints[row, RELATIONSHIP_AT]
+        if stated_at == NO_VALUE:
+            stated_at = rows.ints[row, FIRST_AT]
+        return math.nan if stated_at == NO_VALUE else max((at_ms - stated_at) / DAY_MS, 0.0)
     column = CHAMPION
     unit = 1.0
     if which == p.ATTRIBUTE_EXECUTIVE:

@@ -19,6 +19,7 @@ from state.telling import INSUFFICIENT_DATA, About, Teller, tell_rows
 class Shown(About):
     """What people entered and a snapshot shows."""
 
+    relationship: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     deeds: tuple[Deed, ...] = ()
 
 

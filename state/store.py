@@ -133,7 +133,7 @@ class AccountStore:
         return rows._replace(**bigger)
 
     def profile(self, row: int) -> dict[str, Any]:
-        """Return the descriptive attributes of an account, texts, and its deeds (`state.deeds`); a new mapping."""
+        """Return the descriptive attributes of an account, texts, its relationship (`state.changes`) and deeds (`state.deeds`); a new mapping."""
         stored = self.profiles.get(row)
         return {} if stored is None else msgspec.json.decode(stored, type=dict[str, Any])
 

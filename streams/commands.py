@@ -1,4 +1,4 @@
-"""What people decide, as events of the topic `commands`: workers apply them in order with everything else."""
+"""What people decide and know, as events: workers apply them in order with everything else."""
 
 import uuid
 
@@ -35,12 +35,12 @@ def command_event(
     return orjson.dumps(event)
 
 
-async def send_command(settings: Settings, account: str, event: bytes, occurred_at_ms: int) -> None:
-    """Write a command event to its account's partition; raise Refusal when Kafka does not take it.
+async def send_event(settings: Settings, contract: str, account: str, event: bytes, occurred_at_ms: int) -> None:
+    """Write an event of a topic to its account's partition; raise Refusal when Kafka does not take it.
 
     The record carries the event's own time, as all input does: workers merge their topics by it.
     """
-    topic = settings.topic("commands")
+    topic = settings.topic(contract)
     async with Outbox(settings) as outbox:
         await outbox.open(topic)
         await outbox.add(topic, account.encode(), event, occurred_at_ms)

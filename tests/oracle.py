@@ -345,6 +345,12 @@ class Oracle:
             account.is_closed = False
 
     def _command(self, name: str, account: Account, event: Any) -> None:
+        is_live = event.alert_id is None or any(
+            life.state in LIVE and event.alert_id == alert_id(name, rule, life.episode)
+            for rule, life in account.rules.items()
+        )
+        is_contact = event.command == "outreach" and is_live
+        account.deeds = [*account.deeds, account.as_of if is_contact else -1][-20:]
         if event.command == "override":
             if event.health is not None:
                 account.manual = (round(event.health * 1e6) / 1e6, event.until_ms)
@@ -440,8 +446,9 @@ class Oracle:
                 conduct = self._conducts[name]
                 dues += [life.fired + conduct.escalate_after_ms] if conduct.escalate_after_ms else []
                 dues += [life.told + conduct.repeat_ms] if conduct.repeat_ms else []
-                late = [life.fired + play.due_ms for play in self._play(name) if play.escalate_to]
-                dues += [] if life.is_answered else late
+                plays = [play for play in self._play(name) if play.escalate_to and play.due_ms]
+                late = [max(life.fired + play.due_ms, self._contact_free_at(account, play)) for play in plays]
+                dues += [] if life.is_answered or life.is_overdue else late
         return min([next_point(account), *(due for due in dues if due > account.as_of)])
 
     # ---- decisions
@@ -584,7 +591,7 @@ class Oracle:
         if conduct.escalate_after_ms and not life.is_escalated and now >= life.fired + conduct.escalate_after_ms:
             life.is_escalated, life.is_capped, is_news = True, False, True
         plays = [play for play in self._play(rule) if play.escalate_to and play.due_ms]
-        is_late = any(now >= life.fired + play.due_ms for play in plays)
+        is_late = any(now >= max(life.fired + play.due_ms, self._contact_free_at(account, play)) for play in plays)
         if is_late and not life.is_overdue and not life.is_answered and not self._suppressed(account, rule, score):
             life.is_overdue = is_news = True
         if is_news:
@@ -605,6 +612,12 @@ class Oracle:
         reader = self._reader(account, account.as_of)
         suppress = [each for play in self._play(rule) for each in play.suppress]
         return tuple(each.name for each in suppress if reader.holds(each.when.program, score))
+
+    def _contact_free_at(self, account: Account, play: Playbook) -> int:
+        """Return when so many contacts no longer stand within the playbook's time, 0 where there never were so many."""
+        made = sorted(at for at in account.deeds if at >= 0)
+        capped = play.contact_cap and len(made) >= play.contact_cap
+        return made[-play.contact_cap] + play.contact_within_ms if capped else 0
 
     def _play(self, rule: str) -> list[Playbook]:
         """Return a rule's playbook, as a list of none or one."""

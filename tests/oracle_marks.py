@@ -94,6 +94,7 @@ class Account:
     candidate: tuple[int, int] | None = None  # (band, since)
     begun: list[int] = field(default_factory=list)  # the day of each alert that began under the account's cap
     sequence: int = 0
+    deeds: list[int] = field(default_factory=list)  # of the newest twenty commands: when somebody got in touch, else -1
     attributes: dict[str, int] = field(default_factory=dict)
     profile: dict[str, str] = field(default_factory=dict)
     cohort: str = ""
@@ -266,6 +267,8 @@ def set_attributes(account: Account, event: Any) -> None:  # noqa: C901, PLR0912
                 account.attributes[f"relationship.{name}"] = category_number(f"relationship.{name}", value)
         at = event.relationship.at_ms
         account.attributes["relationship_at"] = event.occurred_at_ms if at in (UNSET, None) else int(at)
+        if not any(f"relationship.{name}" in account.attributes for name in ("champion", "executive", "outcome")):
+            account.attributes.pop("relationship_at")
     for name in ("segment", "plan", "industry", "size", "region", "stage"):
         word = getattr(event, name)
         if word is None:

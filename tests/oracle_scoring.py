@@ -196,6 +196,9 @@ class Reader:
             return NAN if start is None else self.days_since(start)
         if name == "days_since_confirmed":
             return max(self.days_since(known["relationship_at"]), 0.0) if "relationship_at" in known else NAN
+        if name == "days_unconfirmed":
+            stated = known.get("relationship_at", self.account.first_at)
+            return NAN if stated is None else max(self.days_since(stated), 0.0)
         if name == "strategic_fit":
             return known[name] / 1e6 if name in known else NAN
         return float(known[name]) if name in known else NAN

@@ -40,6 +40,7 @@ COMMANDS = {
     "portfolio": "summarise the whole book of accounts",
     "model": "check, show, compare, publish, roll back a model",
     "explain": "say why an account scores as it does",
+    "confirm": "state or confirm what people know of an account",
     "alerts": "follow and answer alerts",
     "notify": "deliver alerts to webhooks, Slack, PagerDuty, Alertmanager and by mail",
     "dead-letters": "list rejected records, or send them again",

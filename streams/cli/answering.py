@@ -16,7 +16,7 @@ from state.deeds import MEANINGS, Effect
 from state.moments import rfc3339
 from streams.cli.lines import SHORT_ID
 from streams.cli.output import note
-from streams.commands import command_event, send_command
+from streams.commands import command_event, send_event
 from streams.halt import FAILED, Refusal
 from streams.lookup import find_account, find_open_alerts
 from streams.settings import Settings
@@ -82,7 +82,7 @@ def add_actions(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") 
                 parser.add_argument(
                     option["flag"], dest=field, required=is_required, type=types.get(field, str), **more
                 )
-        parser.add_argument("--by", default=_user(), help="who decides (default: you)")
+        parser.add_argument("--by", default=user(), help="who decides (default: you)")
         parser.add_argument(
             "--wait", type=float, default=WAIT_SECONDS, metavar="SECONDS", help="how long to wait for its effect (5)"
         )
@@ -102,7 +102,7 @@ def answer(options: argparse.Namespace, settings: Settings) -> int:
     details = {name: getattr(options, name, None) for name in ("by", "reason", "owner", "step", "health")}
     details["until"] = None if until_ms is None else rfc3339(until_ms)
     event = command_event(action.command, account, alert, now_ms, **details)
-    asyncio.run(send_command(settings, account, event, now_ms))
+    asyncio.run(send_event(settings, "commands", account, event, now_ms))
     asked = f"{account}: asked to {_said(action.command, alert)}"
     asked += f" until {details['until']}" if until_ms is not None else ""
     effect = asyncio.run(_effect(settings, account, orjson.loads(event)["id"], options.wait))
@@ -140,14 +140,19 @@ async def _identify(given: str | None, account: str | None, settings: Settings) 
     if given is not None and (account is None or len(given) != ID_LENGTH):
         given, account = await find_alert(given, account, settings)
     assert account is not None
+    return given, account, await present(account, settings)
+
+
+async def present(account: str, settings: Settings) -> int:
+    """Return the time it is for an account, milliseconds UTC."""
     if settings.clock == "wall":
-        return given, account, time.time_ns() // 1_000_000
+        return time.time_ns() // 1_000_000
     # Under a log clock it is whatever time the events have come to; our own would leave everybody silent for months.
     found = await find_account(settings, account)
     times = [alert["occurred_at"] for alert in found.alerts] + ([found.snapshot["at"]] if found.snapshot else [])
     if not times:
         raise Refusal(f"{account}: no score of it in Redis, so what time it is there is not known — check --account")
-    return given, account, round(datetime.fromisoformat(max(times)).timestamp() * 1000)
+    return round(datetime.fromisoformat(max(times)).timestamp() * 1000)
 
 
 async def find_alert(given: str, account: str | None, settings: Settings) -> tuple[str, str]:
@@ -206,7 +211,8 @@ def _instant(until: timedelta | datetime, now_ms: int) -> int:
     return round(until.timestamp() * 1000)
 
 
-def _user() -> str:
+def user() -> str:
+    """Return who runs the command."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container without a user database

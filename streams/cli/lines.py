@@ -104,18 +104,47 @@ def account_lines(account: str, snapshot: dict[str, Any], alerts: Sequence[dict[
         text.append(f"\n  {snapshot['health']:>6.1f}  health", "bold")
         if groups := snapshot.get("groups"):
             text.append("\nby group: " + ", ".join(f"{name} {points(given)}" for name, given in groups.items()))
-    crossings = [alert["trajectory"]["expected_crossing"] for alert in alerts]
-    # An alert tells what was expected when it was decided; what should have come by now says nothing any more.
-    if coming := [crossing for crossing in crossings if crossing and crossing["latest"] > snapshot["at"]]:
-        crossing = coming[-1]
-        earliest, latest = crossing["earliest"][:10], crossing["latest"][:10]
-        text.append(f"\nat this pace {crossing['band']} between {earliest} and {latest}")
+    if known := snapshot.get("relationship"):
+        text.append("\n").append(relationship_line(known))
+    text.append(_crossing(snapshot, alerts))
     text.append(f"\n{len(alerts) or 'no'} open alert{'s' if len(alerts) != 1 else ''}")
     for alert in alerts:
         text.append("\n").append(alert_lines(alert))
     if deeds := snapshot.get("deeds", [])[-DEEDS_SHOWN:]:
         text.append("\n").append(deed_lines(deeds))
     return text
+
+
+def _crossing(snapshot: dict[str, Any], alerts: Sequence[dict[str, Any]]) -> str:
+    """Return a line about the band that is coming at this pace, as the newest alert expects it; "" where none is."""
+    crossings = [alert["trajectory"]["expected_crossing"] for alert in alerts]
+    # An alert tells what was expected when it was decided; what should have come by now says nothing any more.
+    coming = [crossing for crossing in crossings if crossing and crossing["latest"] > snapshot["at"]]
+    if not coming:
+        return ""
+    earliest, latest = coming[-1]["earliest"][:10], coming[-1]["latest"][:10]
+    return f"\nat this pace {coming[-1]['band']} between {earliest} and {latest}"
+
+
+def relationship_line(known: dict[str, dict[str, str]]) -> str:
+    """Return what people know of an account, each fact with who said it when, and who confirmed all of it last.
+
+    Examples
+    --------
+    >>> said = {"by": "ann", "at": "2026-03-01T09:00:00.000Z"}
+    >>> relationship_line({"champion": {"is": "at_risk", **said}, "confirmed": said})
+    'champion at_risk (ann 2026-03-01); confirmed by ann 2026-03-01'
+    """
+    facts = [
+        f"{name} {known[name]['is']} ({_by(known[name])})"
+        for name in ("champion", "executive", "outcome")
+        if name in known
+    ]
+    return f"{', '.join(facts)}; confirmed by {_by(known['confirmed'])}"
+
+
+def _by(said: dict[str, str]) -> str:
+    return f"{said.get('by', 'somebody')} {said['at'][:10]}"
 
 
 def deed_lines(deeds: Sequence[dict[str, Any]]) -> Text:

@@ -129,5 +129,5 @@ def test_presets_fingerprints_are_recorded():
     assert {name: load_model(name).fingerprint for name in preset_names()} == {
         "b2b-lifecycle": "d0b80037f009cb1e",
         "ecommerce-rfm": "30ad2399ac561f3f",
-        "saas-renewal": "7fadcaebe2e61643",
+        "saas-renewal": "b1dfc879d76a40f2",
     }

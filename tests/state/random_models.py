@@ -167,7 +167,7 @@ def _burns(random: Random, content: dict[str, Any]) -> None:
     value = random.choice(("burn(exports, clicks, 0.2, 1d, 7d)", "burn(refunds, spend, 0.0005, 7d, 90d)"))
     content["inputs"]["burning"] = {"value": value, "curve": [[0, 100], [4, 0]], "weight": random.choice((1, 4))}
     when = random.choice(
-        ("burn(exports, clicks, 0.25, 1d, 30d) > 1", "days_since_confirmed > 30", "value(burning) > 1")
+        ("burn(exports, clicks, 0.25, 1d, 30d) > 1", "days_since_confirmed > 30", "days_unconfirmed > 30")
     )
     content["rules"].append({"name": "spent", "when": when, **_timing(random, [])})
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from scoring.presets import load_model
+from state.moments import rfc3339
 from tests.state.journals import DAY, HOUR, START, Log
 from tests.state.looking import feed, partition_for
 
@@ -59,6 +60,53 @@ def test_an_answer_ends_it_for_a_month(answer):
     assert found[2]["occurred_at"][:10] == "2026-05-11"
 
 
-def test_nobody_is_asked_to_confirm_what_was_never_said():
-    """Without anything entered by hand there is nothing to confirm, and coverage says what is missing."""
-    assert asked(account(95)) == []
+@pytest.mark.parametrize(
+    ("arr", "days"), [(1_000_000, ["2026-03-31", "2026-04-30", "2026-05-30"]), (12_000, []), (None, [])]
+)
+def test_who_never_said_anything_is_asked_where_it_is_worth_it(arr, days):
+    """An account worth a person's hour is asked about after its first month, not on its first day; others never are."""
+    found = asked(account(95, **({"arr": arr} if arr else {})))
+    assert [a["occurred_at"][:10] for a in found] == days
+    assert {a["state"] for a in found} <= {"firing"}
+
+
+def test_what_was_never_said_cannot_be_confirmed():
+    """Confirming where nothing is known, or erasing all of it, is no answer: the owner goes on being asked."""
+    for said in ({"by": "ann"}, {"champion": None, "by": "ann"}):
+        log = account(40, arr=1_000_000)
+        log.event("accounts", "acme", START + 40 * DAY + HOUR, relationship=said)
+        log.tick(START + 75 * DAY)
+        assert {a["state"] for a in asked(log)} == {"firing"}
+
+
+def test_each_fact_is_shown_with_who_said_it_when():
+    """The score record names author and date of each fact and of the last confirmation; what is erased is gone."""
+    log = Log()
+    log.event("accounts", "acme", START, **KNOWN)
+    log.event("accounts", "acme", START + DAY, relationship={"champion": "at_risk", "outcome": None, "by": "bob"})
+    log.event("accounts", "acme", START + 2 * DAY, relationship={"by": "eve", "at": rfc3339(START + DAY + HOUR)})
+    ann, bob, eve = (
+        {"at": rfc3339(at), "by": by} for at, by in ((START, "ann"), (START + DAY, "bob"), (START + DAY + HOUR, "eve"))
+    )
+    assert shown(log) == {"champion": {"is": "at_risk"} | bob, "executive": {"is": "active"} | ann, "confirmed": eve}
+    log.event("accounts", "acme", START + 3 * DAY, relationship=None)
+    assert shown(log) is None
+
+
+def shown(log: Log) -> dict[str, Any] | None:
+    """Return what the newest score record says of the relationship."""
+    flush = feed(partition_for(load_model("saas-renewal")), log.journal).take_flush()
+    assert flush is not None
+    return json.loads(flush.scores[-1].value or b"").get("relationship")
+
+
+def test_the_first_answer_ends_the_asking():
+    """Stated for the first time, it resolves at once; a month later it is asked to be confirmed."""
+    log = account(40, arr=1_000_000)
+    log.event("accounts", "acme", START + 40 * DAY + HOUR, **KNOWN)
+    log.tick(START + 75 * DAY)
+    assert [(a["state"], a["occurred_at"][:10]) for a in asked(log)] == [
+        ("firing", "2026-03-31"),
+        ("resolved", "2026-04-10"),
+        ("firing", "2026-05-11"),
+    ]

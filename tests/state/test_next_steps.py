@@ -1,5 +1,6 @@
 """Next steps in time: overdue ones pass on, unwelcome ones are suppressed, reviews ask every so often, accounts have caps."""
 
+import json
 from typing import Any
 
 import pytest
@@ -136,6 +137,34 @@ def test_an_account_is_got_in_touch_with_so_often() -> None:
     model = model_of([low(playbook="call")], **play(channels=["call"], contact_cap=2, contact_within="14d"))
     steps = [record["next_step"] for *_, record in told(model, log) if record["state"] == "firing"]
     assert [step.get("suppressed") for step in steps] == [["enough-contact"], None]
+
+
+@pytest.mark.parametrize("is_restored", [False, True])
+def test_nobody_is_late_while_contact_is_enough(is_restored) -> None:
+    """Called twice before it fell: its step falls due on the sixth day, and is told overdue only once the cap is free, to the minute."""
+    capped = {"channels": ["call"], "contact_cap": 2, "contact_within": "14d"}
+    model = model_of([low(playbook="call")], **play(**capped))
+    log = Log()
+    scores(log, (0, 9))
+    for hour in (10, 20):
+        log.event("commands", "a", START + hour * HOUR, command="outreach")
+    scores(log, (24, 2))
+    log.tick(START + 3 * DAY)
+    partition = feed(partition_for(model), log.journal)
+    first = partition.take_flush()
+    assert first is not None
+    if is_restored:
+        partition = restored(model, [first])
+    later = Log()
+    later.ends = log.ends
+    later.tick(START + 30 * DAY)
+    last = feed(partition, later.journal).take_flush()
+    assert last is not None
+    (late,) = [
+        json.loads(m.value or b"") for m in (*first.alerts, *last.alerts) if b'"overdue":true,' in (m.value or b"")
+    ]
+    assert late["occurred_at"] == rfc3339(START + 14 * DAY + 10 * HOUR)
+    assert "suppressed" not in late["next_step"]
 
 
 def test_a_review_asks_every_so_often() -> None:

@@ -7,16 +7,19 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
-import msgspec
+import numpy as np
 import orjson
 import pytest
 import redis.asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from state.changes import set_attributes
 from state.decode import decode_event
-from state.deeds import Effect, deed_of
+from state.deeds import Effect, deed_of, remember
 from state.events import Command
+from state.layout import CLOSED, FIXED, NO_VALUE
 from state.murmur2 import partition_of
 from streams.cli import main
 from streams.cli.worker import _roles
@@ -192,22 +195,26 @@ async def test_answers_become_commands(filled: Settings, capsys: pytest.CaptureF
 
 
 @asynccontextmanager
-async def answering(settings: Settings, effect: str) -> AsyncIterator[None]:
-    """Tells an effect of every command, as a worker does: in the account's next score."""
+async def answering(settings: Settings, effect: str = "DONE") -> AsyncIterator[None]:
+    """Tells what people know, and an effect of every command, as a worker does: in the account's next score."""
 
     async def answer() -> None:
-        topic = settings.topic("commands")
-        partition = TopicPartition(topic, partition_of(ACCOUNT.encode(), settings.partitions))
+        number = partition_of(ACCOUNT.encode(), settings.partitions)
         consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, auto_offset_reset="earliest")
         async with consumer, AIOKafkaProducer(bootstrap_servers=settings.kafka) as producer:
-            consumer.assign([partition])
-            deeds: list[dict[str, object]] = []
+            consumer.assign([TopicPartition(settings.topic(name), number) for name in ("accounts", "commands")])
+            profile: dict[str, Any] = {}
+            row = np.full(FIXED, NO_VALUE)
+            row[CLOSED] = 0
             async for record in consumer:
-                event = decode_event("commands", record.value)
-                assert isinstance(event, Command)
-                deeds.append(msgspec.to_builtins(deed_of(event, Effect(effect), event.occurred_at_ms)))
-                value = orjson.dumps(SCORE | {"deeds": deeds})
-                await producer.send(settings.topic("scores"), value, ACCOUNT.encode(), partition=partition.partition)
+                if record.topic == settings.topic("accounts"):
+                    set_attributes(row, profile, decode_event("accounts", record.value))
+                else:
+                    event = decode_event("commands", record.value)
+                    assert isinstance(event, Command)
+                    remember(profile, deed_of(event, Effect(effect), event.occurred_at_ms))
+                value = orjson.dumps(SCORE | profile)
+                await producer.send(settings.topic("scores"), value, ACCOUNT.encode(), partition=number)
 
     async with projecting(settings):
         task = asyncio.create_task(answer())
@@ -223,7 +230,7 @@ async def test_every_decision_can_be_taken_and_its_effect_is_told(
     filled: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Assign, note, step, outreach and override are sent whole; each answer says what came of it; `show` and `explain` tell."""
-    async with answering(filled, "DONE"):
+    async with answering(filled):
         for given, said in [
             (("assign", "aaa", "--to", "bob@x"), "acme: asked to assign alert aaaaaaaa by ann: done"),
             (("assign", "--account", ACCOUNT, "--to", "eve@x"), "acme: asked to assign by ann: done"),
@@ -246,6 +253,36 @@ async def test_every_decision_can_be_taken_and_its_effect_is_told(
     assert "ann: outreach" in capsys.readouterr().out
     assert await command("alerts", "show", "zzz") == 1
     assert "zzz: expected one alert, none begins like this" in capsys.readouterr().err
+
+
+async def test_what_people_know_is_stated_and_confirmed_without_json(
+    filled: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing stated cannot be confirmed; what is stated and confirmed then stands in the score with who and when."""
+    assert await command("confirm", ACCOUNT) == 1
+    assert capsys.readouterr().err == (
+        "acme: expected something to confirm, but its score shows nothing stated — say --champion, --executive, --outcome\n"
+    )
+    async with answering(filled):
+        stated = ("--champion", "active", "--executive", "none", "--by", "ann", "--wait", "60")
+        assert await command("confirm", ACCOUNT, *stated) == 0
+        said = capsys.readouterr().out
+        assert said.startswith("acme: champion active (ann 20")
+        assert "executive none (ann " in said
+        assert await command("confirm", ACCOUNT, "--by", "bob", "--wait", "60", "--json") == 0
+    known = orjson.loads(capsys.readouterr().out.splitlines()[-1])["known"]
+    assert [(known[name]["is"], known[name]["by"]) for name in ("champion", "executive")] == [
+        ("active", "ann"),
+        ("none", "ann"),
+    ]
+    assert known["confirmed"]["by"] == "bob"
+    events = [orjson.loads(r.value) async for r in read_all(filled, filled.topic("accounts"))]
+    assert [event["relationship"] for event in events] == [
+        {"champion": "active", "executive": "none", "by": "ann"},
+        {"by": "bob"},
+    ]
+    assert await command("explain", ACCOUNT) == 0
+    assert "; confirmed by bob " in capsys.readouterr().out
 
 
 async def test_a_command_without_effect_says_so(filled: Settings, capsys: pytest.CaptureFixture[str]) -> None:
