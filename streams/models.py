@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+import numpy as np
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
 from scoring.model import Model
 from scoring.presets import parse_text
+from scoring.weighing import weights_of
 from state.changelog import PARTITION, Meta
 from state.models import DECODER, Publication
 from state.moments import rfc3339
@@ -40,14 +42,15 @@ class Takeover:
     ----------
     young
         Inputs that begin without history, because their signals are new.
-    share
-        Part of the new model's weight that has its history, 0-1.
+    share, segment
+        Part of the new model's weight that has its history, 0-1, and in which of its segments: where it is least, "" = in none.
     new_rules, gone_rules
         Rules, those of bands included, by name.
     """
 
     young: tuple[str, ...]
     share: float
+    segment: str
     new_rules: tuple[str, ...]
     gone_rules: tuple[str, ...]
 
@@ -56,12 +59,15 @@ def takeover(old: Model, new: Model) -> Takeover:
     """Return what a change from one model to another keeps."""
     known = {signal.fingerprint for signal in old.signals}
     missing = {signal.name for signal in new.signals if signal.fingerprint not in known}
-    young = [entry for entry in new.inputs if missing & {entry.value.signal, entry.value.other}]
-    total = sum(entry.weight for entry in new.inputs)
+    is_young = np.array([bool(missing & {entry.value.signal, entry.value.other}) for entry in new.inputs])
+    weights = weights_of(new)
+    shares = 1.0 - weights @ is_young / weights.sum(axis=1)
+    least = int(shares.argmin())
     before, after = _rules(old), _rules(new)
     return Takeover(
-        young=tuple(entry.name for entry in young),
-        share=1.0 - sum(entry.weight for entry in young) / total,
+        young=tuple(entry.name for entry, young in zip(new.inputs, is_young, strict=True) if young),
+        share=float(shares[least]),
+        segment=["", *(segment.name for segment in new.segments)][least],
         new_rules=tuple(name for name in after if name not in before),
         gone_rules=tuple(name for name in before if name not in after),
     )

@@ -13,7 +13,7 @@ from scoring.presets import load_model, model_text, parse_text
 from state.models import Publication
 from streams.cli.output import note, quiet_client, result
 from streams.halt import Refusal
-from streams.models import arrived, highest_version, publications, publish, running, takeover
+from streams.models import Takeover, arrived, highest_version, publications, publish, running, takeover
 from streams.settings import Settings
 
 WAIT_SECONDS = 60
@@ -67,11 +67,16 @@ async def _publish(options: argparse.Namespace, settings: Settings) -> int:
     if brought.share < model.minimum_coverage and not options.from_scratch:
         raise Refusal(
             f"{options.model}: expected inputs with history for at least {model.minimum_coverage:.0%} of the weight"
-            f" (minimum_coverage), got {brought.share:.0%}: every account would be without a score until the signals of"
+            f" (minimum_coverage), got {brought.share:.0%}{_within(brought)}: every account{_within(brought)} would be"
+            " without a score until the signals of"
             f" {', '.join(brought.young)} have history — publish a version first that adds them with little weight, or say"
             " --from-scratch"
         )
     return await _put(options, settings, text, before, len(found) + 1, back=False)
+
+
+def _within(brought: Takeover) -> str:
+    return f" in segment {brought.segment}" if brought.segment else ""
 
 
 def _require_approval(options: argparse.Namespace, model: Model) -> None:
@@ -139,7 +144,7 @@ def _brought(old: Model, new: Model) -> list[str]:
     if brought.young:
         lines.append(
             f"  without history begin: {', '.join(brought.young)}; until they have it their weight is shared out"
-            f" ({brought.share:.0%} of the weight has history)"
+            f" ({brought.share:.0%} of the weight{_within(brought)} has history)"
         )
     if brought.new_rules:
         lines.append(f"  new rules: {', '.join(brought.new_rules)}; where they hold already they raise nothing")

@@ -67,6 +67,20 @@ async def test_what_may_not_be_published_is_refused(told, tmp_path: Path) -> Non
     assert "$.inputs" in await refused('name = "m"\nversion = 2\n')
     other = version_of(model_text("ecommerce-rfm"), 2)
     assert "every account would be without a score until the signals of" in await refused(other)
+    young_input = """
+        [signals.logins]
+        from = "usage"
+        measure = "count"
+        events = "login"
+        [inputs.logging_in]
+        value = "rate(logins, 30d)"
+        curve = [[0, 0], [1, 100]]
+        weight = 0.1
+        [segments.large]
+        weights = { logging_in = 1000 }
+    """
+    young = await refused(version_of(text, 2) + young_input)
+    assert "got 9% in segment large: every account in segment large would be without a score" in young
     code, history, _ = await told("history")
     assert (code, history["publications"]) == (0, [])
     code, _, said = await told("rollback")
