@@ -75,6 +75,9 @@ class Names(Protocol):
     def category(self, attribute: str, category: str | None, note: Note) -> tuple[int, int] | None:
         """Return an attribute's variable number and a category's number."""
 
+    def short_for(self, function: str, arguments: Sequence[str], note: Note) -> str | None:
+        """Return the condition that a call is short for; None where it is a variable's."""
+
     def is_categorical(self, name: str) -> bool:
         """Tell whether a (dotted) name is an attribute with categories."""
 
@@ -172,6 +175,10 @@ class _Compiler:
                 self.condition(operand, negated=not negated)
             case ast.Compare():
                 self._comparison(node, negated=negated)
+            case ast.Call(func=ast.Name(id=function), args=arguments) if meant := self._names.short_for(
+                function, [ast.unparse(argument) for argument in arguments], self._note
+            ):
+                self.condition(ast.parse(meant, mode="eval").body, negated=negated)
             case ast.Call():
                 found = self._call(node)
                 if found and not found[1]:

@@ -65,7 +65,8 @@ def parse(content: Mapping[str, object], source: str = "model") -> Model:
     segments = read_segments(root, inputs, groups, bands)
     inputs = weighed(inputs, groups)
     names = [band.name for band in bands]
-    variables = Variables({name: item.value for name, item in inputs.items()}, names, signals)
+    value = _economics(root.table("value"))
+    variables = Variables({name: item.value for name, item in inputs.items()}, names, signals, value)
     overrides = read_overrides(root, variables)
     playbooks = read_playbooks(plays, variables)
     rules = read_rules(root, variables, tuple(plays), names)
@@ -75,7 +76,6 @@ def parse(content: Mapping[str, object], source: str = "model") -> Model:
     account_cap = read_account_cap(root)
     risk = _propensity(root.table("risk"), -3.0, DEFAULT_RISK, inputs, signals)
     expansion = _propensity(root.table("expansion"), -2.5, DEFAULT_EXPANSION, inputs, signals)
-    value = _economics(root.table("value"))
     root.finish()
     if faults:
         raise ModelError(source, tuple(faults))

@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from scoring.economics import GROW, MAINTAIN, PROTECT, QUADRANTS, RESCUE, Economics
 from scoring.expressions import Note
 from scoring.model import GREEN, Signal, Value, ValueKind
 from scoring.values import parse_value
@@ -112,14 +113,19 @@ class Variables:
         Declared band names, the worst first.
     signals
         Signal name → signal.
+    economics
+        Where the lines between the quadrants are.
     """
 
-    def __init__(self, inputs: dict[str, Value], bands: Sequence[str], signals: dict[str, Signal]) -> None:
+    def __init__(
+        self, inputs: dict[str, Value], bands: Sequence[str], signals: dict[str, Signal], economics: Economics
+    ) -> None:
         self.layout = Layout(len(inputs), len(bands))
         self.hidden: list[Value] = []
         self._inputs = inputs
         self._bands = tuple(bands)
         self._signals = signals
+        self._economics = economics
         self._names = [
             *FIXED,
             *(f"score_{name}" for name in inputs),
@@ -171,6 +177,19 @@ class Variables:
         note(f"one of {', '.join(categories)} for {attribute}", given, advice)
         return None
 
+    def short_for(self, function: str, arguments: Sequence[str], note: Note) -> str | None:
+        """Return the condition that ``in_quadrant(…)`` is short for; None for other calls, and for what is no quadrant."""
+        if function != "in_quadrant":
+            return None
+        name = arguments[0] if len(arguments) == 1 else ""
+        if name not in QUADRANTS:
+            given, advice = f"'{function}({', '.join(arguments)})'", nearest(name, QUADRANTS) or "name one of them"
+            note(f"{function}(…) of one of {', '.join(QUADRANTS)}", given, advice)
+            name = QUADRANTS[MAINTAIN]
+        number = QUADRANTS.index(name)
+        risk = f"risk {'>=' if number in (RESCUE, PROTECT) else '<'} {self._economics.risky_from!r}"
+        return f"{risk} and expansion {'>=' if number in (GROW, PROTECT) else '<'} {self._economics.expanding_from!r}"
+
     def call(self, function: str, arguments: Sequence[str], note: Note) -> tuple[int, bool] | None:
         """Return the number of the variable a call stands for, and whether it is a condition."""
         tables: dict[str, tuple[str, Sequence[str]]] = {
@@ -196,7 +215,7 @@ class Variables:
     def _value(self, function: str, arguments: Sequence[str], note: Note) -> tuple[int, bool] | None:
         functions = [str(kind) for kind in ValueKind if kind is not ValueKind.ATTRIBUTE]
         if function not in functions:
-            known = [*functions, "eta", "in_band", "value", "score", "change"]
+            known = [*functions, "eta", "in_band", "in_quadrant", "value", "score", "change"]
             note("a known function", f"'{function}(…)'", nearest(function, known) or _ADVICE)
             return None
         value = parse_value(f"{function}({', '.join(arguments)})", self._signals, note)

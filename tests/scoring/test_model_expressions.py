@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scoring.economics import QUADRANTS, Economics, quadrant
 from scoring.expressions import MAX_STACK, Expression, Opcode, compile_expression, evaluate
 from scoring.model import Measure, MeasureKind, Signal, Value, ValueKind
 from scoring.variables import CATEGORIES, FIXED, Layout, Variables
@@ -16,11 +17,13 @@ SIGNALS = {
 }
 INPUTS = {"adoption": Value(ValueKind.MOMENTUM, "activity"), "reach": Value(ValueKind.ATTRIBUTE, attribute="contacts")}
 
+ECONOMICS = Economics(0.2, 0.0, 1.0, risky_from=0.3, expanding_from=0.1)
+
 
 def compiled(text: str) -> tuple[Expression | None, Variables, list[str]]:
     """Compile against two inputs, two bands and two signals; return the faults as 'expected|given|advice'."""
     faults: list[str] = []
-    variables = Variables(INPUTS, ["red", "yellow"], SIGNALS)
+    variables = Variables(INPUTS, ["red", "yellow"], SIGNALS, ECONOMICS)
     expression = compile_expression(text, variables, lambda *parts: faults.append("|".join(parts)))
     return expression, variables, faults
 
@@ -217,3 +220,26 @@ def test_opcode_numbers_are_the_kernels_contract():
         "GREATER_EQUAL", "EQUAL", "NOT_EQUAL", "AND", "OR", "NOT",
     ]  # fmt: skip
     assert [int(opcode) for opcode in Opcode] == list(range(16))
+
+
+@pytest.mark.parametrize("risk", [0.0, 0.3, 0.31, math.nan])
+@pytest.mark.parametrize("expansion", [0.05, 0.1, math.nan])
+def test_a_quadrant_is_the_one_that_scores_tell(risk: float, expansion: float) -> None:
+    """`in_quadrant(…)` is true of the quadrant in the score record, and of no other; without a score neither it nor its negation is."""
+    found = quadrant(risk, expansion, ECONOMICS.risky_from, ECONOMICS.expanding_from)
+    for number, name in enumerate(QUADRANTS):
+        is_there = result(f"in_quadrant({name})", risk=risk, expansion=expansion)
+        is_elsewhere = result(f"not in_quadrant({name})", risk=risk, expansion=expansion)
+        assert is_there == (number == found)
+        if found >= 0:
+            assert is_elsewhere == (number != found)
+        elif math.isnan(risk) and math.isnan(expansion):
+            assert is_elsewhere == 0
+
+
+def test_a_quadrant_that_is_none_is_a_fault() -> None:
+    """A misspelt one is told with the nearest, and with nothing beside."""
+    (fault,) = compiled("in_quadrant(resuce) and health < 60")[2]
+    assert fault == (
+        "in_quadrant(…) of one of maintain, rescue, grow, protect|'in_quadrant(resuce)'|did you mean 'rescue'?"
+    )
