@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import redis.asyncio
 
 from deploy.local import Stack
+from state.murmur2 import partition_of
 from streams.observer import Observer
 from streams.projection import Projection
 from streams.settings import Settings
@@ -77,6 +79,22 @@ async def test_redis_equals_the_fold_of_the_topics(provisioned: Settings) -> Non
                 await asyncio.sleep(0.05)
     assert not seen.rewound
     assert sum(len(entries) for key, entries in wanted.items() if key.endswith(":alerts")) > 100
+
+
+async def test_a_notice_says_where_something_changed(provisioned: Settings) -> None:
+    """Who listens to `bw:notice` hears of every partition of both topics, with accounts that are there."""
+    wanted = {(topic, partition) for topic in ("scores", "alerts") for partition in range(provisioned.partitions)}
+    async with redis.asyncio.Redis.from_url(provisioned.redis_url) as database, database.pubsub() as listener:
+        await listener.subscribe("bw:notice")
+        await History(provisioned).write(4)
+        async with projecting(provisioned), asyncio.timeout(30):
+            while wanted:
+                message = await listener.get_message(ignore_subscribe_messages=True, timeout=1)
+                if message is not None:
+                    said = orjson.loads(message["data"])
+                    homes = {partition_of(account.encode(), provisioned.partitions) for account in said["accounts"]}
+                    assert homes == {said["partition"]}
+                    wanted.discard((said["topic"], said["partition"]))
 
 
 async def test_a_call_that_is_cancelled_ends(settings: Settings) -> None:
