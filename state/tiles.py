@@ -91,12 +91,11 @@ def decay_sealed(plan: Plan, rows: Rows, row: int, signal: int) -> None:
     fast = middle = slow = total = squares = 0.0
     for age in range(TILE_DAYS - 1, first - 1, -1):
         amount = float(ring_tile(rows, row, plane, ring, today, age))
-        if amount != 0.0:
-            fast += amount * plan.decay_power[0, age - first]
-            middle += amount * plan.decay_power[1, age - first]
-            slow += amount * plan.decay_power[2, age - first]
-            total += amount
-            squares += amount * amount
+        fast += amount * plan.decay_power[0, age - first]
+        middle += amount * plan.decay_power[1, age - first]
+        slow += amount * plan.decay_power[2, age - first]
+        total += amount
+        squares += amount * amount
     slot = plan.signals[signal, SIGNAL_DECAY] * DECAY_COLUMNS
     rows.decays[row, slot] = fast
     rows.decays[row, slot + 1] = middle
