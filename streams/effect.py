@@ -6,7 +6,7 @@ first alert of a playbook speaks for an account; later ones say little new. Pure
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from math import sqrt
 from statistics import median
@@ -61,6 +61,8 @@ class PlaybookEffect:
         Median; None where nothing was answered.
     recovered, held_out_recovered
         Accounts, of those whose time to recover is over or that did.
+    recovered_answered, red_to_green
+        The same of those whose alert was answered before it ended, and of those that it found in the worst band.
     """
 
     playbook: str
@@ -71,6 +73,8 @@ class PlaybookEffect:
     hours_to_answer: float | None
     recovered: Share
     held_out_recovered: Share
+    recovered_answered: Share = Share(0, 0)
+    red_to_green: Share = Share(0, 0)
 
     def difference(self) -> tuple[float, float, float] | None:
         """Return how much more often than held-out accounts the others recovered, with a 95 % interval.
@@ -106,19 +110,107 @@ class _Case:
     fired_ms: int
     is_held_out: bool
     is_suppressed: bool
+    band: str
     is_overdue: bool = False
     ended_ms: int | None = None
     is_closed: bool = False
     answered_ms: int | None = None
 
 
-@dataclass
-class _Seen:
-    """What was read: cases by alert, bands of accounts by time, and the latest instant."""
+class Cases:
+    """Alerts with a playbook, and how their accounts went on: takes records as they come, and tells what came of playbooks.
 
-    cases: dict[str, _Case] = field(default_factory=dict)
-    bands: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
-    now_ms: int = 0
+    Bands are kept of accounts that had such an alert before, so alerts should be read first.
+    """
+
+    def __init__(self) -> None:
+        self._cases: dict[str, _Case] = {}
+        self._bands: dict[str, list[tuple[int, str]]] = {}
+        self._now_ms = 0
+
+    def take_alert(self, alert: Mapping[str, Any]) -> None:
+        """Take a record of `alerts`; each account's come in their order."""
+        at_ms, step = _ms(alert["occurred_at"]), alert.get("next_step")
+        case = self._cases.get(alert["alert_id"])
+        if case is None:
+            if step and alert["state"] == "firing":
+                flags = (bool(alert.get("holdout")), bool(step.get("suppressed")), alert["to_band"])
+                self._cases[alert["alert_id"]] = _Case(alert["account_id"], step["playbook"], at_ms, *flags)
+                self._bands.setdefault(alert["account_id"], [])
+        else:
+            case.is_overdue = case.is_overdue or bool(alert.get("overdue"))
+            if alert["state"] == "resolved":
+                case.ended_ms, case.is_closed = at_ms, alert.get("resolution") == "ACCOUNT_CLOSED"
+        self.take_band(alert["account_id"], at_ms, alert["to_band"])
+
+    def take_band(self, account: str, at_ms: int, band: str) -> None:
+        """Take in which band an account was."""
+        self._now_ms = max(self._now_ms, at_ms)
+        known = self._bands.get(account)
+        if known is not None and not (known and known[-1][0] <= at_ms and known[-1][1] == band):
+            known.append((at_ms, band))
+
+    def take_answer(self, answer: "Answer") -> None:
+        """Take an event of `commands`."""
+        at_ms, identity = _ms(answer.occurred_at), answer.alert_id
+        if answer.command not in ANSWERS or (identity is None and answer.command != "outreach"):
+            return
+        # Getting in touch with an account answers all of its open alerts, as it does in the state.
+        meant = [self._cases[identity]] if identity in self._cases else []
+        if identity is None:
+            meant = [case for case in self._cases.values() if case.account == answer.account_id]
+        for case in meant:
+            is_open = case.fired_ms <= at_ms and (case.ended_ms is None or at_ms <= case.ended_ms)
+            if is_open and (case.answered_ms is None or at_ms < case.answered_ms):
+                case.answered_ms = at_ms
+
+    def forget(self, before_ms: int) -> None:
+        """Drop alerts that began earlier, and the bands of accounts that have no other."""
+        self._cases = {name: case for name, case in self._cases.items() if case.fired_ms >= before_ms}
+        kept = {case.account for case in self._cases.values()}
+        self._bands = {account: bands for account, bands in self._bands.items() if account in kept}
+
+    def effects(self, model: Model) -> list[PlaybookEffect]:
+        """Return what came of every playbook that an alert asked for, by name; `model` says how soon accounts should recover."""
+        within = {playbook.name: playbook.recover_within_ms for playbook in model.playbooks}
+        names = sorted({case.playbook for case in self._cases.values()})
+        return [self._effect(name, within.get(name, DEFAULT_WITHIN_MS), model.band_names[0]) for name in names]
+
+    def _effect(self, name: str, within_ms: int, worst: str) -> PlaybookEffect:
+        cases = [case for case in self._cases.values() if case.playbook == name]
+        opened = [case for case in cases if not case.is_held_out]
+        hours = [(case.answered_ms - case.fired_ms) / 3_600_000 for case in opened if case.answered_ms is not None]
+        first: dict[str, _Case] = {}
+        for case in sorted(cases, key=lambda case: case.fired_ms):
+            first.setdefault(case.account, case)
+        called = [case for case in first.values() if not case.is_held_out]
+        return PlaybookEffect(
+            playbook=name,
+            opened=len(opened),
+            overdue=sum(case.is_overdue for case in opened),
+            suppressed=sum(case.is_suppressed for case in opened),
+            answered=Share(len(hours), len(opened)),
+            hours_to_answer=median(hours) if hours else None,
+            recovered=self._recovered(called, within_ms),
+            held_out_recovered=self._recovered([case for case in first.values() if case.is_held_out], within_ms),
+            recovered_answered=self._recovered([case for case in called if case.answered_ms is not None], within_ms),
+            red_to_green=self._recovered([case for case in called if case.band == worst], within_ms),
+        )
+
+    def _recovered(self, cases: Iterable[_Case], within_ms: int) -> Share:
+        found = [self._has_recovered(case, case.fired_ms + within_ms) for case in cases]
+        known = [each for each in found if each is not None]
+        return Share(sum(known), len(known))
+
+    def _has_recovered(self, case: _Case, until_ms: int) -> bool | None:
+        """Return whether an account recovered in time, None while that is open."""
+        if case.is_closed and case.ended_ms is not None and case.ended_ms <= until_ms:
+            return False
+        if case.ended_ms is not None and case.ended_ms <= until_ms:
+            bands = sorted(pair for pair in self._bands[case.account] if pair[0] <= until_ms)
+            if bands and bands[-1][1] == GREEN:
+                return True
+        return False if self._now_ms >= until_ms else None
 
 
 def effects(
@@ -143,88 +235,17 @@ def effects(
     history
         Records of `score-history`, where that is kept: an account's band at the ends of days that no alert tells of.
     """
-    seen = _Seen()
+    cases = Cases()
     for alert in alerts:
-        _take_alert(seen, alert)
+        cases.take_alert(alert)
     for close in history:
         if "band" in close:
-            _take_band(seen, close["account_id"], _ms(close["at"]), close["band"])
+            cases.take_band(close["account_id"], _ms(close["at"]), close["band"])
     for score in scores:
-        _take_band(seen, score["account_id"], _ms(score["at"]), score["band"])
+        cases.take_band(score["account_id"], _ms(score["at"]), score["band"])
     for command in commands:
-        _take_answer(seen, command)
-    within = {playbook.name: playbook.recover_within_ms for playbook in model.playbooks}
-    names = sorted({case.playbook for case in seen.cases.values()})
-    return [_effect(name, seen, within.get(name, DEFAULT_WITHIN_MS)) for name in names]
-
-
-def _take_alert(seen: _Seen, alert: Mapping[str, Any]) -> None:
-    at_ms, step = _ms(alert["occurred_at"]), alert.get("next_step")
-    _take_band(seen, alert["account_id"], at_ms, alert["to_band"])
-    case = seen.cases.get(alert["alert_id"])
-    if case is None:
-        if step and alert["state"] == "firing":
-            flags = (bool(alert.get("holdout")), bool(step.get("suppressed")))
-            seen.cases[alert["alert_id"]] = _Case(alert["account_id"], step["playbook"], at_ms, *flags)
-        return
-    case.is_overdue = case.is_overdue or bool(alert.get("overdue"))
-    if alert["state"] == "resolved":
-        case.ended_ms, case.is_closed = at_ms, alert.get("resolution") == "ACCOUNT_CLOSED"
-
-
-def _take_band(seen: _Seen, account: str, at_ms: int, band: str) -> None:
-    seen.bands.setdefault(account, []).append((at_ms, band))
-    seen.now_ms = max(seen.now_ms, at_ms)
-
-
-def _take_answer(seen: _Seen, answer: Answer) -> None:
-    at_ms, identity = _ms(answer.occurred_at), answer.alert_id
-    if answer.command not in ANSWERS or (identity is None and answer.command != "outreach"):
-        return
-    # Getting in touch with an account answers all of its open alerts, as it does in the state.
-    meant = [seen.cases[identity]] if identity in seen.cases else []
-    if identity is None:
-        meant = [case for case in seen.cases.values() if case.account == answer.account_id]
-    for case in meant:
-        is_open = case.fired_ms <= at_ms and (case.ended_ms is None or at_ms <= case.ended_ms)
-        if is_open and (case.answered_ms is None or at_ms < case.answered_ms):
-            case.answered_ms = at_ms
-
-
-def _effect(name: str, seen: _Seen, within_ms: int) -> PlaybookEffect:
-    cases = [case for case in seen.cases.values() if case.playbook == name]
-    opened = [case for case in cases if not case.is_held_out]
-    hours = [(case.answered_ms - case.fired_ms) / 3_600_000 for case in opened if case.answered_ms is not None]
-    first: dict[str, _Case] = {}
-    for case in sorted(cases, key=lambda case: case.fired_ms):
-        first.setdefault(case.account, case)
-    return PlaybookEffect(
-        playbook=name,
-        opened=len(opened),
-        overdue=sum(case.is_overdue for case in opened),
-        suppressed=sum(case.is_suppressed for case in opened),
-        answered=Share(len(hours), len(opened)),
-        hours_to_answer=median(hours) if hours else None,
-        recovered=_recovered(seen, [case for case in first.values() if not case.is_held_out], within_ms),
-        held_out_recovered=_recovered(seen, [case for case in first.values() if case.is_held_out], within_ms),
-    )
-
-
-def _recovered(seen: _Seen, cases: Iterable[_Case], within_ms: int) -> Share:
-    found = [_has_recovered(seen, case, case.fired_ms + within_ms) for case in cases]
-    known = [each for each in found if each is not None]
-    return Share(sum(known), len(known))
-
-
-def _has_recovered(seen: _Seen, case: _Case, until_ms: int) -> bool | None:
-    """Return whether an account recovered in time, None while that is open."""
-    if case.is_closed and case.ended_ms is not None and case.ended_ms <= until_ms:
-        return False
-    if case.ended_ms is not None and case.ended_ms <= until_ms:
-        bands = sorted(pair for pair in seen.bands[case.account] if pair[0] <= until_ms)
-        if bands and bands[-1][1] == GREEN:
-            return True
-    return False if seen.now_ms >= until_ms else None
+        cases.take_answer(command)
+    return cases.effects(model)
 
 
 def _ms(text: str) -> int:
@@ -233,17 +254,25 @@ def _ms(text: str) -> int:
 
 async def read_effect(settings: Settings, model: Model) -> list[PlaybookEffect]:
     """Read the topics and return what came of every playbook."""
-    alerts = [orjson.loads(record.value) async for record in read_all(settings, settings.topic("alerts"))]
-    commands = []
+    cases = Cases()
+    async for record in read_all(settings, settings.topic("alerts")):
+        cases.take_alert(orjson.loads(record.value))
     async for record in read_all(settings, settings.topic("commands")):
         # What is no command is a dead letter of the workers', and none of ours.
         with suppress(msgspec.MsgspecError):
-            commands.append(msgspec.json.decode(record.value or b"", type=Answer))
-    scores: dict[bytes, dict[str, Any]] = {}
+            cases.take_answer(msgspec.json.decode(record.value or b"", type=Answer))
+    async for record in read_all(settings, settings.topic("score-history")):
+        _take_score(cases, record.value)
+    scores: dict[bytes, bytes] = {}
     async for record in read_all(settings, settings.topic("scores")):
-        if record.value is None:
-            scores.pop(record.key, None)
-        else:
-            scores[record.key] = orjson.loads(record.value)
-    history = [orjson.loads(record.value) async for record in read_all(settings, settings.topic("score-history"))]
-    return effects(alerts, commands, scores.values(), model, history)
+        scores[record.key] = record.value
+    for value in scores.values():
+        _take_score(cases, value)
+    return cases.effects(model)
+
+
+def _take_score(cases: Cases, value: bytes | None) -> None:
+    """Take a snapshot or the close of a day, as far as it says a band."""
+    score = {} if value is None else orjson.loads(value)
+    if "band" in score:
+        cases.take_band(score["account_id"], _ms(score["at"]), score["band"])

@@ -1,4 +1,4 @@
-"""Every metric of a worker and of a notifier, declared once: name, kind, labels, meaning. `python -m streams.metrics` prints the table.
+"""Every metric of our processes, declared once: name, kind, labels, meaning. `python -m streams.metrics` prints the table.
 
 Units are Prometheus's base units and stand in the name: ``_seconds``, ``_bytes``, ``_records``; counters end in
 ``_total``. No label ever holds an account, a user or an event id, so the number of series depends on the model and the
@@ -200,6 +200,58 @@ NOTICES = _counter(
 NOTIFIER_METRICS: Final = (NOTICES, TRIES, TRY, LEFT_OUT, UNDELIVERED, OWED, DELIVERY_LAG, TARGET_UP)
 """A notifier's."""
 
+SAID = _gauge(
+    "predicted_outcome_ratio",
+    "Mean risk that was said of accounts in a band, over the predictions whose horizon ended in the last quarter.",
+    "band",
+)
+CAME = _gauge("observed_outcome_ratio", "Share of the same predictions whose account met the outcome.", "band")
+JUDGED = _gauge("judged_predictions", "How many predictions these are.", "band")
+PRECISION = _gauge(
+    "alarm_precision_ratio", "Share of the same predictions in any band but the best whose account met the outcome."
+)
+FORESEEN = _gauge(
+    "foreseen_outcomes_ratio",
+    "Share of the last quarter's outcomes whose account stood in any band but the best so many days before.",
+    "days",
+)
+SLOPE = _gauge("calibration_slope", "Of the same predictions: 1 is right, below 1 they are too extreme.")
+CALIBRATION_ERROR = _gauge(
+    "calibration_error_ratio", "Expected calibration error of the same predictions, over tenths of them."
+)
+RANKING = _gauge("ranking_auc_ratio", "Area under the curve of the same predictions: 0.5 is chance.")
+STABILITY = _gauge(
+    "stability_index",
+    "Population stability index of the last quarter against the present model's first: from 0.25 on it is another population.",
+    "group",
+    "name",
+)
+GREENED = _gauge(
+    "red_to_green_ratio", "Share of accounts in the worst band that were in the best within so many days.", "days"
+)
+RECOVERED = _gauge("playbook_recovered_ratio", "Share of a playbook's accounts that recovered in its time.", "playbook")
+REFRESH = _gauge(
+    "model_needs_refresh", "1 where calibration, ranking or inputs say so: the model should be looked at.", "reason"
+)
+NEWEST_CLOSE = _gauge("newest_close_timestamp_seconds", "Midnight that the newest record of `score-history` speaks of.")
+
+FEEDBACK_METRICS: Final = (
+    SAID,
+    CAME,
+    JUDGED,
+    PRECISION,
+    FORESEEN,
+    SLOPE,
+    CALIBRATION_ERROR,
+    RANKING,
+    STABILITY,
+    GREENED,
+    RECOVERED,
+    REFRESH,
+    NEWEST_CLOSE,
+)
+"""Of `drift --follow`."""
+
 
 class Metrics:
     """The declared metrics as Prometheus objects in one registry.
@@ -209,7 +261,7 @@ class Metrics:
     registry
         Where they are registered.
     declared
-        Which of them: a worker's, or a notifier's.
+        Which of them: a worker's, a notifier's, or those of `drift --follow`.
     """
 
     def __init__(self, registry: CollectorRegistry, declared: tuple[Metric, ...] = METRICS) -> None:
@@ -315,6 +367,11 @@ def table() -> str:
         "",
         "Exported by `bellwether notify`, on the port that its own `BELLWETHER_METRICS_PORT` says.",
         *_rows(NOTIFIER_METRICS),
+        "",
+        "## Of what came of predictions",
+        "",
+        "Exported by `bellwether drift --follow`, on the port that its own `BELLWETHER_METRICS_PORT` says; computed with each report.",
+        *_rows(FEEDBACK_METRICS),
     ]
     return "\n".join(lines)
 

@@ -116,7 +116,7 @@ TOPICS = (
     Topic(
         "score-history",
         "Bellwether",
-        "health at the end of every UTC day, where `BELLWETHER_SCORE_HISTORY` is on",
+        "health, band and risk at the end of every UTC day, where `BELLWETHER_SCORE_HISTORY` is on",
         731 * DAY_MS,
         WRITTEN,
     ),

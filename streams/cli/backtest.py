@@ -48,9 +48,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
-def add_history(parser: argparse.ArgumentParser) -> None:
-    """Declare what every command that learns from a history asks for."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help="holds files such as usage.jsonl or billing.jsonl.gz")
+def add_history(parser: argparse.ArgumentParser, folders: str | None = None) -> None:
+    """Declare what every command that learns from a history asks for; `folders` is how many, as argparse says it."""
+    files = "holds files such as usage.jsonl or billing.jsonl.gz"
+    parser.add_argument("folder", type=Path, metavar="DIR", nargs=folders, help=files)
     parser.add_argument("--model", metavar="M", help="a preset's name or a file (default: BELLWETHER_MODEL)")
     parser.add_argument("--horizon", metavar="30d", help="time ahead, 1d to 365d (default: the model's)")
     parser.add_argument("--segment", metavar="S", help="only accounts of this segment")

@@ -1,4 +1,4 @@
-"""`bellwether drift DIR`: is a model still right in the latest part of a history, and if not, what moved."""
+"""`bellwether drift [DIR]`: is a model still right, and if not, what moved: by a history, or by the topics of a running application."""
 
 import argparse
 from typing import Any
@@ -10,6 +10,7 @@ from streams.backtest.outcomes import read_answers
 from streams.backtest.question import parse_as_of
 from streams.backtest.run import collect
 from streams.cli.backtest import add_history, model_of, progress_of, question_of, require_outcomes
+from streams.cli.drift_live import add_following, show
 from streams.cli.output import note, result
 from streams.halt import Refusal
 from streams.replay import files_of
@@ -19,8 +20,9 @@ from streams.sharing import processes_for
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    add_history(parser)
+    add_history(parser, "?")
     parser.add_argument("--recent", default="90d", metavar="90d", help="how much of the history's end is looked at")
+    add_following(parser)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
@@ -29,6 +31,10 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     recent_ms = parse_duration(options.recent)
     if not recent_ms:
         raise Refusal(f"--recent: expected a duration, got '{options.recent}' — write for example 90d")
+    if options.folder is None:
+        return show(options, settings, recent_ms)
+    if options.follow:
+        raise Refusal("--follow: expected no folder with it, got one - a folder's history has ended")
     compiled = model_of(options.model or settings.model)
     files = files_of(options.folder)
     answers = read_answers(files, question_of(options, compiled))

@@ -42,6 +42,7 @@ RESULTS = 'bellwether_events_total{topic="usage",result="%s"}'
 APPLIED = 'bellwether_applied_records_total{topic="%s"}'
 SENT = 'bellwether_source_records_total{topic="usage",source="%s"}'
 WAITING = 'bellwether_projection_lag_records{topic="%s"}'
+REFRESH = 'bellwether_model_needs_refresh{reason="%s"}'
 OWED, DELIVERY_LAG = 'bellwether_deliveries_owed{target="crm"}', 'bellwether_delivery_lag_records{target="crm"}'
 
 CASES = (
@@ -126,4 +127,11 @@ CASES = (
     Case("BellwetherDeliveryBehind", {OWED: "1x20 0x40", DELIVERY_LAG: "0x60"}, "40m", 0),
     Case("BellwetherTargetGone", {'bellwether_target_up{target="crm"}': "1x5 0x5"}, "8m", 1),
     Case("BellwetherTargetGone", {'bellwether_target_up{target="crm"}': "1x10"}, "8m", 0),
+    Case(
+        "BellwetherModelNeedsRefresh", {REFRESH % "calibration": "0x60 1x400", REFRESH % "inputs": "0x460"}, "430m", 1
+    ),
+    Case(
+        "BellwetherModelNeedsRefresh", {REFRESH % "calibration": "0x60 1x400", REFRESH % "inputs": "1x460"}, "430m", 2
+    ),
+    Case("BellwetherModelNeedsRefresh", {REFRESH % "ranking": "1x300 0x100"}, "390m", 0),
 )

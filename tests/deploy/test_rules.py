@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from streams.metrics import METRICS, NOTIFIER_METRICS, Kind
+from streams.metrics import FEEDBACK_METRICS, METRICS, NOTIFIER_METRICS, Kind
 from tests.deploy.programs import amtool, promtool
 from tests.deploy.rule_cases import CASES
 from tests.sources import TOP
@@ -25,8 +25,10 @@ SERIES = re.compile(r"(?<![\w.])(?:up|(?:topic:)?bellwether[\w:]*|process_\w+)(?
 
 def exported() -> set[str]:
     """Return the names of all series that our processes export, the rules record, or Prometheus makes."""
-    names = {metric.name for metric in (*METRICS, *NOTIFIER_METRICS) if metric.kind is not Kind.HISTOGRAM}
-    for metric in (*METRICS, *NOTIFIER_METRICS):
+    names = {
+        metric.name for metric in (*METRICS, *NOTIFIER_METRICS, *FEEDBACK_METRICS) if metric.kind is not Kind.HISTOGRAM
+    }
+    for metric in (*METRICS, *NOTIFIER_METRICS, *FEEDBACK_METRICS):
         if metric.kind is Kind.HISTOGRAM:
             names |= {metric.name + ending for ending in ("_bucket", "_sum", "_count")}
     return names | RECORDED | FOREIGN

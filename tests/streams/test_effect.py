@@ -59,7 +59,9 @@ def test_what_came_of_a_playbook_is_counted() -> None:
         answer("half-way", "outreach", 9),  # after its end
     ]
     (found,) = effects(alerts, commands, [], MODEL)
-    assert found == PlaybookEffect("call", 6, 1, 0, Share(2, 6), (36 + 12) / 2, Share(1, 4), Share(1, 2))
+    assert found == PlaybookEffect(
+        "call", 6, 1, 0, Share(2, 6), (36 + 12) / 2, Share(1, 4), Share(1, 2), Share(1, 2), Share(1, 3)
+    )
 
 
 def test_a_band_that_no_alert_told_of_is_read_off_the_score() -> None:

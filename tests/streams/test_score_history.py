@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import orjson
 import pytest
 
 from scoring.compile import Compiled, compile_model
+from scoring.plan import BASELINE
 from scoring.presets import load_model, model_text, parse_text
 from state.flush import Message
 from state.partition import Partition
@@ -95,6 +97,39 @@ def test_a_close_is_the_score_at_that_midnight(compiled: Compiled, journal: list
     both = [(health, shown[account, at]) for account, at, health in told if shown.get((account, at)) is not None]
     assert len(both) > 100
     assert all(abs(close - health) < 0.1 for close, health in both)
+
+
+def test_a_close_says_the_risk_that_was_told_and_weekly_what_made_it_up(compiled: Compiled, journal: list[Run]) -> None:
+    """Risk and expansion are the newest snapshot's; on Mondays contributions add up to the health, but for rounding and limits."""
+    partition = new_partition(0, KEPT, compiled)
+    latest: dict[str, dict] = {}
+    weekly, compared = [], 0
+    for first in range(0, len(journal), 15):
+        feed(partition, journal[first : first + 15])
+        flush = partition.take_flush()
+        assert flush is not None
+        shown_now = [orjson.loads(message.value) for message in flush.scores if message.value]
+        latest |= {each["account_id"]: each for each in shown_now}
+        for record in (orjson.loads(message.value or b"") for message in flush.history):
+            assert record["model"] == compiled.model.fingerprint
+            if "contributions" in record:
+                weekly.append(record)
+            if "risk" in record:
+                # A snapshot comes with every change of a thousandth; so the last one is at most that far off.
+                shown = latest[record["account_id"]]
+                assert (record["risk"], record["expansion"]) == pytest.approx(
+                    (shown["risk"], shown["expansion"]), abs=2e-3
+                )
+                compared += 1
+    assert compared > 500
+    assert len(weekly) > 200
+    assert all(datetime.fromisoformat(record["at"]).weekday() == 0 for record in weekly)
+    assert all(list(record["contributions"]) == [item.name for item in compiled.model.inputs] for record in weekly)
+    baseline = compiled.plan.scales[0, BASELINE]
+    exact = [
+        record for record in weekly if abs(baseline + sum(record["contributions"].values()) - record["health"]) < 0.2
+    ]
+    assert len(exact) > 0.3 * len(weekly)  # the rest have weight without data, or a limit
 
 
 def test_cuts_and_restores_change_nothing(compiled: Compiled, journal: list[Run]) -> None:

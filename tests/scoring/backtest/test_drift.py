@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.backtest.drift import stability, verdict
+from scoring.backtest.drift import stability, stability_of_counts, verdict
 
 
 def test_the_same_numbers_have_not_moved() -> None:
@@ -46,3 +46,16 @@ def test_the_index_is_never_negative(seed: int, before: int, after: int) -> None
     chance = np.random.default_rng(seed)
     samples = [chance.integers(0, values, int(chance.integers(50, 90))).astype(float) for values in (before, after)]
     assert stability(*samples) >= -1e-12
+
+
+@given(st.lists(st.integers(0, 11), min_size=50, max_size=90), st.lists(st.integers(0, 11), min_size=50, max_size=90))
+def test_counts_give_the_index_of_the_values_counted(one: list[int], other: list[int]) -> None:
+    """Of values that are whole steps, nothing is lost by counting them."""
+    counts = [np.bincount(np.array(each), minlength=12) for each in (one, other)]
+    values = [np.array(each, float) for each in (one, other)]
+    assert stability_of_counts(*counts) == pytest.approx(stability(*values))
+
+
+def test_few_counts_say_nothing() -> None:
+    """As with few values."""
+    assert stability_of_counts(np.array([25, 24]), np.array([250, 250])) is None
