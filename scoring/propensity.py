@@ -14,7 +14,6 @@ def logistic(log_odds: float) -> float:
     return odds / (1.0 + odds)
 
 
-@njit(cache=True)
 def at_horizon(probability: float, horizon_ms: int, other_ms: int) -> float:
     """Return a probability for another horizon under a constant hazard: ``1 - (1 - p)^(other / horizon)``.
 

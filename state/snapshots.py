@@ -128,4 +128,6 @@ class Snapshots:
         profile = self._store.profiles.get(row)
         shown = b"" if profile is None else msgspec.json.encode(self._profiles.decode(profile))[1:-1]
         marker = b"" if change is None else change.member(row)
-        return b"," + self._teller.model + marker + (b"," + shown if shown else b"") + b"}"
+        return (
+            b"," + self._teller.model + b"," + self._teller.horizon + marker + (b"," + shown if shown else b"") + b"}"
+        )

@@ -91,8 +91,8 @@ class Teller:
         Bytes that the members of one record take at most.
     buffer
         uint8, where the kernel writes: room for at least one record.
-    model : bytes
-        The member that names the model.
+    model, horizon : bytes
+        The members that name the model, and the days within which its risk and expansion are.
     """
 
     def __init__(self, compiled: Compiled) -> None:
@@ -105,6 +105,7 @@ class Teller:
         model = compiled.model
         named = {"name": model.name, "version": model.version, "fingerprint": model.fingerprint}
         self.model = b'"model":' + orjson.dumps(named)
+        self.horizon = b'"horizon_days":' + orjson.dumps(model.horizon_ms / DAY_MS)
 
 
 @part

@@ -5,7 +5,7 @@ import asyncio
 
 from rich.console import Console
 
-from streams.cli.lines import account_lines, remainder
+from streams.cli.lines import account_lines, remainder, risk_within
 from streams.cli.output import note, result
 from streams.halt import FAILED
 from streams.lookup import find_account
@@ -27,7 +27,13 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
             result({"account_id": options.account, "found": False}, as_json=True, sentence="")
         return FAILED
     if options.json:
-        more = {"found": True, "remainder": remainder(found.snapshot), "open_alerts": found.alerts}
+        within = {str(days): risk for days, risk in risk_within(found.snapshot).items()}
+        more = {
+            "found": True,
+            "risk_within_days": within,
+            "remainder": remainder(found.snapshot),
+            "open_alerts": found.alerts,
+        }
         result({**found.snapshot, **more}, as_json=True, sentence="")
     else:
         Console(soft_wrap=True, highlight=False).print(account_lines(options.account, found.snapshot, found.alerts))

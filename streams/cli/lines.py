@@ -5,13 +5,16 @@ from typing import Any
 
 from rich.text import Text
 
+from scoring.propensity import at_horizon
 from state.deeds import MEANINGS, Effect
+from state.layout import DAY_MS
 
 COLOURS = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 BAND_COLOURS = {"red": "bold red", "yellow": "yellow", "green": "green"}
 STATE_COLOURS = {"firing": "bold", "resolved": "green"}
 SHORT_ID = 8
 DEEDS_SHOWN = 5
+WITHIN_DAYS = (30, 60, 90)
 
 
 def minute(moment: str) -> str:
@@ -177,14 +180,31 @@ def _score_lines(snapshot: dict[str, Any]) -> Text:
             "steady" if abs(slope) < 0.05 else f"{'rising' if slope > 0 else 'falling'} {abs(slope):.1f} points a day"
         )
         text.append(f"  {pace}")
-    shares = {"churn risk": snapshot["risk"], "expansion": snapshot["expansion"], "coverage": snapshot["coverage"]}
-    facts = [f"{name} {share:.1%}" for name, share in shares.items() if share is not None]
+    within = risk_within(snapshot)
+    facts = [f"churn risk {', '.join(f'{share:.1%} in {days} d' for days, share in within.items())}"] if within else []
+    shares = {"expansion": snapshot["expansion"], "coverage": snapshot["coverage"]}
+    facts += [f"{name} {share:.1%}" for name, share in shares.items() if share is not None]
     if snapshot.get("value") is not None:
         at_risk = snapshot.get("value_at_risk")
         facts.append(f"value {snapshot['value']:,.0f}" + (f" ({at_risk:,.0f} at risk)" if at_risk is not None else ""))
     if snapshot.get("renewal_at"):
         facts.append(f"renewal {snapshot['renewal_at'][:10]}")
     return text.append("\n" + "  ".join(facts))
+
+
+def risk_within(snapshot: dict[str, Any]) -> dict[int, float]:
+    """Return days → the probability to leave within them; nothing without a score.
+
+    Examples
+    --------
+    >>> within = risk_within({"risk": 0.271, "horizon_days": 90.0})
+    >>> {days: round(risk, 3) for days, risk in within.items()}
+    {30: 0.1, 60: 0.19, 90: 0.271}
+    """
+    risk, horizon = snapshot["risk"], snapshot.get("horizon_days")
+    if risk is None or horizon is None:
+        return {}
+    return {days: at_horizon(risk, round(horizon * DAY_MS), days * DAY_MS) for days in WITHIN_DAYS}
 
 
 def _reason_lines(reasons: Sequence[dict[str, Any]]) -> Text:

@@ -34,6 +34,7 @@ SCORE = {
     "health": 31.25,
     "band": "red",
     "risk": 0.8,
+    "horizon_days": 90.0,
     "expansion": 0.1,
     "value": 1000.0,
     "value_at_risk": 800.0,
@@ -111,11 +112,20 @@ async def test_explain_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
     assert await command("explain", ACCOUNT, "--json") == 0
     value = orjson.loads(capsys.readouterr().out.splitlines()[-1])
     assert value["found"]
+    assert value["risk_within_days"] == pytest.approx({"30": 1 - 0.2 ** (1 / 3), "60": 1 - 0.2 ** (2 / 3), "90": 0.8})
     assert value["remainder"] + sum(reason["contribution"] for reason in value["reasons"]) == value["health"] == 31.25
     assert {record["alert_id"] for record in value["open_alerts"]} == {FIRST, SECOND}
     assert await command("explain", ACCOUNT) == 0
     shown = capsys.readouterr().out
-    for part in ("Acme [1]", "31.2", "falling 1.5 points a day", "-20.5  logins down 42 %", "+59.8", "2 open alerts"):
+    for part in (
+        "Acme [1]",
+        "churn risk 41.5% in 30 d, 65.8% in 60 d, 80.0% in 90 d",
+        "31.2",
+        "falling 1.5 points a day",
+        "-20.5  logins down 42 %",
+        "+59.8",
+        "2 open alerts",
+    ):
         assert part in shown
 
 
