@@ -4,17 +4,19 @@ import asyncio
 import json
 import math
 import signal
+import subprocess
+import urllib.request
 from collections.abc import AsyncIterator
 
 import pytest
 
 from deploy.local import Stack
 from streams import topics
-from streams.metrics import METRICS, NOTIFIER_METRICS, Kind
+from streams.metrics import METRICS, MOST_SERIES, NOTIFIER_METRICS, Kind
 from streams.settings import Settings
 from tests.deploy.boards import queries
 from tests.deploy.live import Live, running
-from tests.deploy.programs import alertmanager, prometheus
+from tests.deploy.programs import alertmanager, prometheus, promtool
 from tests.deploy.scaling import scaled_expression
 from tests.sources import TOP
 
@@ -51,6 +53,21 @@ async def test_every_declared_metric_arrives(live: Live) -> None:
     for metric in (*METRICS, *NOTIFIER_METRICS):
         name = metric.name + ("_count" if metric.kind is Kind.HISTOGRAM else "")
         assert await live.query(name), name
+    scraped = await live.query('scrape_samples_scraped{job=~"bellwether.*"}')
+    assert len(scraped) == 2
+    assert max(float(series["value"][1]) for series in scraped) < MOST_SERIES
+
+
+async def test_promtool_has_no_remark_about_what_runs(live: Live) -> None:
+    """Prometheus's linter takes what worker and notifier export after some minutes of work, as it stands."""
+    for series in await live.query('up{job=~"bellwether.*"}'):
+        address = f"http://{series['metric']['instance']}/metrics"
+        with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: ASYNC210, S310 - a worker of this test
+            body = answer.read()
+        ran = await asyncio.to_thread(
+            subprocess.run, [promtool(), "check", "metrics"], input=body, capture_output=True, timeout=60, check=False
+        )
+        assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"", b""), address
 
 
 async def test_every_query_of_the_boards_has_data(live: Live) -> None:
