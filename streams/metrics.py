@@ -361,6 +361,7 @@ def table() -> str:
         "",
         "Exported by `bellwether worker` on `BELLWETHER_METRICS_PORT` at `/metrics`. Made by `python -m streams.metrics`.",
         "`/healthz` answers while the process runs, `/readyz` once every owned partition is restored.",
+        "A transaction that fails ends its worker and Kafka aborts it, so aborts are counted as starts: `process_start_time_seconds`.",
         *_rows(METRICS),
         "",
         "## Of the notifier",
