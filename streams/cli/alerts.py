@@ -11,7 +11,7 @@ from rich.console import Console
 from streams.alert_log import Choice, coming_alerts, past_alerts
 from streams.cli.alerts_effect import add_effect, show_effect
 from streams.cli.answering import add_actions, answer
-from streams.cli.lines import alert_lines, deed_lines
+from streams.cli.lines import alert_lines, deed_lines, moved_line
 from streams.cli.output import note, quiet_client, result
 from streams.halt import FAILED, Refusal
 from streams.lookup import find_account
@@ -103,7 +103,7 @@ async def _show(options: argparse.Namespace, settings: Settings) -> int:
         return 0
     console = Console(soft_wrap=True, highlight=False)
     for record in records:
-        console.print(alert_lines(record))
+        console.print(alert_lines(record).append(moved_line(record), "dim"))
     console.print(deed_lines(deeds))
     return 0
 

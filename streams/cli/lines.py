@@ -84,6 +84,26 @@ def marks(alert: dict[str, Any]) -> list[str]:
     return said + [word for name, word in words.items() if alert.get(name)]
 
 
+def moved_line(alert: dict[str, Any]) -> str:
+    """Return a line about why health moved before an alert, in points that sum to the move; "" where that is not known.
+
+    Examples
+    --------
+    >>> gone = {"code": "SILENCE", "text": "3.2 expected events did not come (-4.5 over 14 days)", "contribution": -4.5}
+    >>> rest = {"code": "OTHER", "text": "smaller moves together", "contribution": -0.6}
+    >>> moved_line({"why_it_moved": [gone, rest]}).strip()
+    'moved -5.1: 3.2 expected events did not come (-4.5 over 14 days); smaller moves together (-0.6)'
+    """
+    moves = alert.get("why_it_moved", [])
+    if not moves:
+        return ""
+    said = [
+        f"{each['text']} ({points(each['contribution'])})" if each["code"] == "OTHER" else each["text"]
+        for each in moves
+    ]
+    return f"\n          moved {points(sum(each['contribution'] for each in moves))}: {'; '.join(said)}"
+
+
 def account_lines(account: str, snapshot: dict[str, Any], alerts: Sequence[dict[str, Any]]) -> Text:
     """Return an account: its scores, why they are what they are in points that add up, and its open alerts."""
     text = Text(account, "bold")
@@ -112,7 +132,7 @@ def account_lines(account: str, snapshot: dict[str, Any], alerts: Sequence[dict[
     text.append(_crossing(snapshot, alerts))
     text.append(f"\n{len(alerts) or 'no'} open alert{'s' if len(alerts) != 1 else ''}")
     for alert in alerts:
-        text.append("\n").append(alert_lines(alert))
+        text.append("\n").append(alert_lines(alert)).append(moved_line(alert), "dim")
     if deeds := snapshot.get("deeds", [])[-DEEDS_SHOWN:]:
         text.append("\n").append(deed_lines(deeds))
     return text

@@ -66,6 +66,10 @@ def alert(identity: str, state: str, severity: str = "critical", owner: str = "a
         "from_band": "yellow",
         "to_band": "red",
         "reasons": SCORE["reasons"],
+        "why_it_moved": [
+            {"code": "LOGINS", "text": "logins down 42 % (-12.0 over 14 days)", "contribution": -12.0},
+            {"code": "OTHER", "text": "smaller moves together", "contribution": -0.5},
+        ],
         "scores": {"health": 31.25, "risk": 0.8, "expansion": 0.1, "coverage": 0.9},
         "trajectory": {"slope_per_day": -1.5, "acceleration": 0.0, "expected_crossing": None},
         "next_step": None if state == "resolved" else step,
@@ -124,6 +128,7 @@ async def test_explain_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
         "falling 1.5 points a day",
         "-20.5  logins down 42 %",
         "+59.8",
+        "moved -12.5: logins down 42 % (-12.0 over 14 days); smaller moves together (-0.5)",
         "2 open alerts",
     ):
         assert part in shown
