@@ -129,5 +129,5 @@ def test_presets_fingerprints_are_recorded():
     assert {name: load_model(name).fingerprint for name in preset_names()} == {
         "b2b-lifecycle": "487d725a19a1ccbd",
         "ecommerce-rfm": "30ad2399ac561f3f",
-        "saas-renewal": "b1dfc879d76a40f2",
+        "saas-renewal": "c907519de5ba604e",
     }
