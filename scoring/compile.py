@@ -106,7 +106,7 @@ def compile_model(model: Model) -> Compiled:
             start for name, start in zip(owners, lowered.starts[len(programs) :], strict=True) if name == rule.playbook
         ]
         rule_table[k, p.RULE_SUPPRESS : p.RULE_SUPPRESS + len(starts)] = starts
-    inputs, curve_x, curve_y = _curves(model)
+    inputs, bends, curve_x, curve_y = _curves(model)
     terms, coefficients, term_start = _terms(model, values, (model.risk, model.expansion))
     powers, totals = _decays()
     plan = p.Plan(
@@ -135,6 +135,7 @@ def compile_model(model: Model) -> Compiled:
         variables=np.array([_variable(model, values, number) for number in lowered.variables], np.int64).reshape(-1, 2),
         literals=lowered.literals,
         intercepts=np.array([model.risk.intercept, model.expansion.intercept], np.float64),
+        bends=bends,
         terms=terms,
         coefficients=coefficients,
         term_start=term_start,
@@ -277,19 +278,19 @@ def _roles(number: int, signal: Signal, name: str | None) -> list[tuple[int, int
     return [(number, p.ROLE_ESCALATE)] if name in signal.escalate else []
 
 
-def _curves(model: Model) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Categories become knots at 0, 1, 2 …, their numbers."""
-    xs: list[float] = []
-    ys: list[float] = []
+def _curves(model: Model) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return inputs, bends and all knots; categories become knots at 0, 1, 2 …, their numbers."""
+    lines = [item.curve or tuple((float(n), y) for n, (_, y) in enumerate(item.categories)) for item in model.inputs]
+    lines += [model.risk.calibration, model.expansion.calibration]
+    lengths = [len(line) for line in lines]
+    spans = np.column_stack([np.cumsum([0, *lengths[:-1]]), lengths]).astype(np.int64)
     table = np.zeros((len(model.inputs), p.INPUT_FIELDS), np.int64)
     table[:, p.INPUT_RIPE_AT] = p.ALWAYS
     for k, entry in enumerate(model.inputs):
-        points = entry.curve or tuple((float(n), score) for n, (_, score) in enumerate(entry.categories))
-        table[k, : p.INPUT_RIPENING] = len(xs), len(points), entry.valid_for_ms or 0
+        table[k, : p.INPUT_RIPENING] = *spans[k], entry.valid_for_ms or 0
         table[k, p.INPUT_RIPENING] = DAY_MS * (max(entry.value.window_days, entry.value.long_window_days) or HABIT_DAYS)
-        xs += [x for x, _ in points]
-        ys += [y for _, y in points]
-    return table, np.array(xs, np.float64), np.array(ys, np.float64)
+    xs, ys = np.array([point for line in lines for point in line], np.float64).T.copy()
+    return table, spans[-2:].copy(), xs, ys
 
 
 def _rules(model: Model) -> tuple[tuple[RuleName, ...], np.ndarray, np.ndarray]:

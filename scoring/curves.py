@@ -1,6 +1,6 @@
-"""Piecewise-linear curves: a raw value becomes a sub-score between 0 and 100.
+"""Piecewise-linear curves: a raw value becomes a sub-score between 0 and 100, or log-odds become calibrated ones.
 
-All curves of a model lie one after the other in two arrays, ``xs`` (rising) and ``ys`` (0-100); a curve is a
+All curves of a model lie one after the other in two arrays, ``xs`` (rising) and ``ys`` (0-100, or log-odds); a curve is a
 slice ``[start, start + length)`` of both. Knows nothing of accounts, signals or time.
 """
 

@@ -120,7 +120,7 @@ def _conduct(conduct: Conduct) -> list[object]:
 
 def _propensity(item: Propensity, signals: dict[str, str]) -> list[object]:
     terms = sorted([str(term.kind), signals.get(term.target, term.target), term.coefficient] for term in item.terms)
-    return [item.intercept, terms]
+    return [item.intercept, terms, *([item.calibration] if item.calibration else [])]
 
 
 def _digest(meaning: object) -> str:

@@ -303,10 +303,15 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Propensity:
-    """A logistic model: probability at the model's horizon = 1 / (1 + exp(-(intercept + Σ coefficient * term)))."""
+    """A logistic model: probability at the model's horizon = 1 / (1 + exp(-(intercept + Σ coefficient * term))).
+
+    With `calibration`, points (log-odds, log-odds) that never fall, the sum is first read off the line through them, flat
+    beyond its ends.
+    """
 
     intercept: float
     terms: tuple[Term, ...]
+    calibration: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

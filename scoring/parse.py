@@ -12,7 +12,7 @@ from scoring.faults import Fault, ModelError
 from scoring.fingerprint import model_fingerprint
 from scoring.model import TOPICS, Input, MeasureKind, Model, Propensity, Signal, Term, TermKind
 from scoring.reading import DASHED, Table, is_number, shown
-from scoring.reading_inputs import read_inputs, read_signals
+from scoring.reading_inputs import read_calibration, read_inputs, read_signals
 from scoring.reading_rules import (
     check_mutes,
     playbook_tables,
@@ -166,13 +166,14 @@ def _propensity(
     is_default = not table.keys()
     terms = table.table("terms")
     found = table.number("intercept", intercept, -20.0, 20.0)
+    calibration = read_calibration(table)
     table.finish()
     if is_default:
         usable = {name: number for name, number in defaults.items() if name != "seat_use" or seat_signal(signals)}
         return Propensity(found, tuple(Term(TermKind(name), "", number) for name, number in sorted(usable.items())))
     pairs = _flat(terms)
     given = [_term(terms, name, coefficient, inputs, signals) for name, coefficient in pairs]
-    return Propensity(found, tuple(sorted((term for term in given if term), key=lambda term: term.text)))
+    return Propensity(found, tuple(sorted((term for term in given if term), key=lambda term: term.text)), calibration)
 
 
 def _flat(terms: Table) -> list[tuple[str, object]]:

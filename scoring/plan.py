@@ -224,7 +224,7 @@ class Plan(NamedTuple):
     ``overrides[override, OVERRIDE_*]``, ``limits[override, floor|cap]`` (points, NaN = none),
     ``enter_below``/``leave_above``/``dwell_ms[segment, band]`` (worst first, without the best), ``band_rule[band]`` (the rule
     that a band raises, or -1), ``rules[rule, RULE_*]`` (the bands' first), ``steps[step]`` (see `scoring.lowering`),
-    ``variables[variable, kind|target]``, ``literals`` (what the programs' slots hold after the variables), ``intercepts[risk|expansion]``, ``terms[term, kind|target]``,
+    ``variables[variable, kind|target]``, ``literals`` (what the programs' slots hold after the variables), ``intercepts[risk|expansion]``, ``bends[risk|expansion, start|knots]`` (into the curves' knots; 0 knots = log-odds as they are), ``terms[term, kind|target]``,
     ``coefficients[term]``, ``term_start``, ``decay_power[decay, age]``, ``decay_total[decay, age]`` (sum of the powers
     1 … age), ``constants``, ``offsets`` (where a row's blocks stand).
     """
@@ -254,6 +254,7 @@ class Plan(NamedTuple):
     variables: NDArray[np.int64]
     literals: NDArray[np.float64]
     intercepts: NDArray[np.float64]
+    bends: NDArray[np.int64]
     terms: NDArray[np.int64]
     coefficients: NDArray[np.float64]
     term_start: NDArray[np.int64]

@@ -154,6 +154,30 @@ def _curve(table: Table) -> tuple[tuple[float, float], ...]:
     return points
 
 
+def read_calibration(table: Table) -> tuple[tuple[float, float], ...]:
+    """Return the points that bend a propensity's log-odds; none is as it should be."""
+    given, note = table.raw("calibration"), table.note("calibration")
+    if given is None:
+        return ()
+    if not isinstance(given, list) or not all(_is_point(point) for point in given):
+        note("a list of points [[x, y], …] of log-odds", shown(given), "correct it")
+        return ()
+    points = tuple((float(x), float(y)) for x, y in given)
+    if not 2 <= len(points) <= MAX_KNOTS:
+        note(f"2 to {MAX_KNOTS} points", str(len(points)), "a line needs a start and an end")
+    for index, (left, right) in enumerate(pairwise(points)):
+        if right[0] <= left[0] or right[1] < left[1]:
+            table.note(f"calibration[{index + 1}]")(
+                f"x above {left[0]:g} and y from {left[1]:g}",
+                f"{right[0]:g} and {right[1]:g}",
+                "who is said to be more at risk must stay so",
+            )
+    for index, point in enumerate(points):
+        if not all(-20 <= each <= 20 for each in point):
+            table.note(f"calibration[{index}]")("log-odds from -20 to 20", shown(list(point)), "change it")
+    return points
+
+
 def _is_point(point: object) -> bool:
     return isinstance(point, list) and len(point) == 2 and all(is_number(part) for part in point)
 

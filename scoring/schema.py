@@ -10,6 +10,7 @@ from scoring.caps import MOST, SLOTS
 from scoring.model import ALERT_SEVERITIES, ITEM_SEVERITIES, TOPICS, Direction
 from scoring.plan import SUPPRESSIONS
 from scoring.reading import CODE, DASHED, IDENTIFIER
+from scoring.reading_inputs import MAX_KNOTS
 from scoring.segments import ATTRIBUTES as SEGMENTING
 from scoring.values import ATTRIBUTES, MEASURE_FIELDS
 
@@ -232,6 +233,13 @@ def _propensity(description: str) -> Schema:
     }
     keys: Keys = {
         "intercept": _number(-20, 20, "log-odds of a healthy account"),
+        "calibration": {
+            "type": "array",
+            "minItems": 2,
+            "maxItems": MAX_KNOTS,
+            "items": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+            "description": "points [log-odds, log-odds], rising: what becomes of the sum of the terms",
+        },
         "terms": {"type": "object", "additionalProperties": coefficient},
     }
     return {**_table(keys), "description": description}

@@ -205,6 +205,8 @@ def _conduct(conduct: Conduct) -> str:
 def _propensity(name: str, propensity: Propensity) -> Iterator[str]:
     terms = "".join(f" {'-' if t.coefficient < 0 else '+'} {abs(t.coefficient):g} * {t.text}" for t in propensity.terms)
     yield f"{name}: log-odds = {propensity.intercept:g}{terms}"
+    if propensity.calibration:
+        yield f"      calibrated: {', '.join(f'{x:g} → {y:g}' for x, y in propensity.calibration)}"
 
 
 def _value(model: Model) -> str:

@@ -206,6 +206,8 @@ def propensity_at(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, whic
     log_odds = plan.intercepts[which]
     for term in range(plan.term_start[which], plan.term_start[which + 1]):
         log_odds += plan.coefficients[term] * term_amount(plan, rows, work, row, term, at_ms, health)
+    if plan.bends[which, 1] > 0:
+        log_odds = interpolate(plan.curve_x, plan.curve_y, plan.bends[which, 0], plan.bends[which, 1], log_odds)
     return rounded(logistic(log_odds))
 
 

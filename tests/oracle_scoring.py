@@ -268,6 +268,8 @@ class Reader:
         log_odds = propensity.intercept
         for term in propensity.terms:
             log_odds += term.coefficient * self.term(term.kind, term.target, score)
+        if propensity.calibration:
+            log_odds = curve_at(propensity.calibration, log_odds)
         if log_odds >= 0:
             return millionths(1.0 / (1.0 + math.exp(-log_odds)))
         return millionths(math.exp(log_odds) / (1.0 + math.exp(log_odds)))
@@ -394,7 +396,11 @@ def subscore(entry: Input, value: float) -> float:
     """Return a value's sub-score: straight between the curve's points, flat outside."""
     if entry.categories:
         return entry.categories[int(value)][1]
-    points = entry.curve
+    return curve_at(entry.curve, value)
+
+
+def curve_at(points: Sequence[tuple[float, float]], value: float) -> float:
+    """Return what a line through points says: straight between them, flat outside."""
     if value <= points[0][0]:
         return points[0][1]
     for (left, low), (right, high) in pairwise(points):

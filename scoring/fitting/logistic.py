@@ -40,12 +40,15 @@ class Belief:
         float64 [term].
     low, high
         float64 [term], bounds of each coefficient: what declared directions allow.
+    calibration
+        Points (log-odds, log-odds) that bend what the coefficients say; empty for none. A fit begins without.
     """
 
     intercept: float
     coefficients: Floats
     low: Floats
     high: Floats
+    calibration: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Fitted:
 
     def probabilities(self, terms: NDArray[np.floating], ratio: float) -> Floats:
         """Return the chance, 0-1, of each row of `terms` [row, term] over `ratio` of the model's horizon."""
-        return -np.expm1(-ratio * _softplus(self.intercept + terms @ self.coefficients))
+        return -np.expm1(-ratio * softplus(self.intercept + terms @ self.coefficients))
 
 
 def evenly(terms: Floats, penalty: float) -> Floats:
@@ -108,14 +111,15 @@ def log_loss(probabilities: Floats, happened: Floats) -> float:
     return float(-(happened * np.log(p) + (1.0 - happened) * np.log1p(-p)).mean())
 
 
-def _softplus(eta: Floats) -> Floats:
+def softplus(eta: Floats) -> Floats:
+    """Return log(1 + exp(eta)): the hazard over the horizon that log-odds stand for."""
     return np.logaddexp(0.0, eta)
 
 
 def _derivatives(eta: Floats, happened: Floats, ratio: float) -> tuple[Floats, Floats]:
     """Return slope of the negative log-likelihood per row, and its expected curve."""
     chance = 1.0 / (1.0 + np.exp(-np.clip(eta, -500, 500)))
-    hazard = ratio * _softplus(eta)
+    hazard = ratio * softplus(eta)
     survived = np.exp(-hazard)
     odds = survived / np.maximum(-np.expm1(-hazard), 1e-300)
     slope = ratio * chance * np.where(happened > 0.0, -odds, 1.0)

@@ -11,7 +11,7 @@ term that they left out is fitted; all of them are moved from ten outcomes a ter
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from scoring.arrays import Floats, Ints
 from scoring.backtest.ranking import auc, rank
+from scoring.fitting.calibration import STRAIGHT, Bend, Unseen, choose_bend, to_chance, to_log_odds
 from scoring.fitting.logistic import Belief, Fitted, evenly, fit, log_loss
 
 CUTS = 3
@@ -112,6 +113,10 @@ class Choice:
         float64 [test row], chance by the belief (with its own base rate) and by the best reach.
     rankings
         `ranking_within` of both.
+    bend
+        What the fit's log-odds are bent by; `fitted` is said with it.
+    bend_losses
+        Form of a bend → mean log-loss on rows that it was not fitted to.
     """
 
     reach: Reach
@@ -121,14 +126,21 @@ class Choice:
     believed: Floats
     fitted: Floats
     rankings: tuple[float, float] = (0.0, 0.0)
+    bend: Bend = STRAIGHT
+    bend_losses: dict[str, float] = field(default_factory=dict)
+
+
+def cuts_of(evidence: Evidence) -> list[int]:
+    """Return the instants, ms, between which equally many outcomes lie; none without outcomes."""
+    happened_at = np.sort(evidence.at_ms[evidence.happened > 0])
+    if not happened_at.size:
+        return []
+    return [int(np.quantile(happened_at, (k + 1) / (CUTS + 1), method="lower")) for k in range(CUTS)]
 
 
 def folds(evidence: Evidence) -> Iterator[tuple[Mask, Mask]]:
-    """Yield masks of training and test rows. Cuts stand where equally many outcomes lie between them."""
-    happened_at = np.sort(evidence.at_ms[evidence.happened > 0])
-    if not happened_at.size:
-        return
-    cuts = [int(np.quantile(happened_at, (k + 1) / (CUTS + 1), method="lower")) for k in range(CUTS)]
+    """Yield masks of training and test rows."""
+    cuts = cuts_of(evidence)
     _, numbers = np.unique(evidence.accounts, return_inverse=True)
     group = (numbers * 2_654_435_761 >> 8) % GROUPS  # Knuth's multiplicative hash: neighbours go to different groups
     for k, cut in enumerate(cuts):
@@ -149,11 +161,13 @@ def choose(evidence: Evidence, belief: Belief) -> Choice:
     believed: list[Floats] = []
     rows: list[Ints] = []
     own = Fitted(belief.intercept, belief.coefficients)
+    old = Bend(points=belief.calibration)
     for train, test in folds(evidence):
         if not evidence.happened[train].any() or not test.any():
             continue
         rows.append(np.flatnonzero(test))
-        believed.append(own.probabilities(evidence.terms[test], evidence.ratio))
+        log_odds = to_log_odds(own.probabilities(evidence.terms[test], evidence.ratio), evidence.ratio)
+        believed.append(to_chance(old.apply(log_odds), evidence.ratio))
         known = evidence.terms[train]
         for reach in ways:
             found = fit(known, evidence.happened[train], belief, reach.pull(known), evidence.ratio)
@@ -170,7 +184,21 @@ def choose(evidence: Evidence, belief: Belief) -> Choice:
     # Coefficients are compared under the base rates of the same folds; a base rate alone has the belief's own to beat.
     to_beat = log_loss(before, np.concatenate(happened)) if best == BASE_RATE else losses[BASE_RATE]
     rankings = (ranking_within(believed, happened), ranking_within(said[best], happened))
-    return Choice(best, losses[best] < to_beat, losses, chosen, before, after, rankings)
+    bend, bent, bend_losses = choose_bend(_unseen(evidence, chosen, after), GROUPS)
+    is_better = losses[best] < to_beat
+    if bend != STRAIGHT:  # a fit that does not beat the belief by itself may do so when it is bent
+        is_better = log_loss(bent, evidence.happened[chosen]) < min(to_beat, losses[best])
+    return Choice(best, is_better, losses, chosen, before, bent, rankings, bend, bend_losses)
+
+
+def _unseen(evidence: Evidence, rows: Ints, said: Floats) -> Unseen:
+    """Return what a fit said of the test rows."""
+    at_ms = evidence.at_ms[rows]
+    cuts = np.array(cuts_of(evidence), np.int64)
+    opened = cuts[np.searchsorted(cuts, at_ms, side="right") - 1]
+    log_odds = to_log_odds(said, evidence.ratio)
+    rest = (evidence.happened[rows], evidence.accounts[rows], at_ms, opened, evidence.horizon_ms, evidence.ratio)
+    return Unseen(log_odds, *rest)
 
 
 def ranking_within(said: Sequence[Floats], happened: Sequence[Floats]) -> float:

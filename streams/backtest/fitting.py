@@ -60,12 +60,13 @@ class Calibrated:
 
 def candidates(model: Model, which: str) -> Compiled:
     """Return the model with every term that a fit may use, those that it lacks with coefficient 0."""
-    own = {term.text: term for term in propensity_of(model, which).terms}
+    stated = {term.text: term for term in propensity_of(model, which).terms}
     offered = [Term(TermKind.INPUT, entry.name, 0.0) for entry in model.inputs]
     offered += [Term(kind, "", 0.0) for kind in ALWAYS]
     offered += [Term(TermKind.DORMANT, name, 0.0) for name in _first_flow(model)]
-    terms = {term.text: term for term in offered} | own
-    wide = Propensity(propensity_of(model, which).intercept, tuple(terms[text] for text in sorted(terms)))
+    terms = {term.text: term for term in offered} | stated
+    own = propensity_of(model, which)
+    wide = Propensity(own.intercept, tuple(terms[text] for text in sorted(terms)), own.calibration)
     return compile_model(with_propensity(model, which, wide))
 
 
@@ -106,13 +107,16 @@ def calibrate(collected: Collected, answers: Answers, compiled: Compiled, which:
     kept = np.array([belief.coefficients[k] != 0.0 or name not in idle for k, name in enumerate(names)], bool)
     narrow = replace(evidence, terms=evidence.terms[:, kept])
     fitted = fit(narrow.terms, narrow.happened, _part(belief, kept), pull[kept], narrow.ratio)
+    # A straight bend is another intercept and other coefficients; only a bent one needs a place in the model.
+    bend = choice.bend
+    fitted = Fitted(bend.intercept + bend.slope * fitted.intercept, bend.slope * fitted.coefficients)
     terms = [term for term, keep in zip(propensity_of(model, which).terms, kept, strict=True) if keep]
     unseen = [
         figures_of(Predictions(said, evidence.happened[choice.rows], evidence.accounts[choice.rows])) | {"auc": ranking}
         for said, ranking in zip((choice.believed, choice.fitted), choice.rankings, strict=True)
     ]
     return Calibrated(
-        propensity=_written(fitted, terms),
+        propensity=_written(fitted, terms, bend.points),
         improved=choice.is_better,
         pruned=[name for k, name in enumerate(names) if has_data[k] and not kept[k]],
         useless=[name for name in idle if kept[names.index(name)] and has_data[names.index(name)]],
@@ -148,7 +152,7 @@ def belief_of(model: Model, which: str) -> Belief:
         elif better > 0.0:
             low[k] = min(term.coefficient, 0.0)
     coefficients = np.array([term.coefficient for term in propensity.terms])
-    return Belief(propensity.intercept, coefficients, low, high)
+    return Belief(propensity.intercept, coefficients, low, high, propensity.calibration)
 
 
 def _part(belief: Belief, kept: np.ndarray) -> Belief:
@@ -170,12 +174,15 @@ def _evidence(collected: Collected, answers: Answers, compiled: Compiled, which:
     )
 
 
-def _written(fitted: Fitted, terms: Sequence[Term]) -> Propensity:
+def _written(fitted: Fitted, terms: Sequence[Term], points: Sequence[tuple[float, float]]) -> Propensity:
     rounded = [
         replace(term, coefficient=round(float(value), DECIMALS) + 0.0)
         for term, value in zip(terms, fitted.coefficients, strict=True)
     ]
-    return Propensity(round(fitted.intercept, DECIMALS), tuple(term for term in rounded if term.coefficient))
+    calibration = tuple((round(x, DECIMALS), round(y, DECIMALS)) for x, y in points)
+    return Propensity(
+        round(fitted.intercept, DECIMALS), tuple(term for term in rounded if term.coefficient), calibration
+    )
 
 
 def band_proposals(

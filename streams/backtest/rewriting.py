@@ -56,7 +56,9 @@ def _without(lines: list[str], which: str) -> list[str]:
 
 def _tables(which: str, propensity: Propensity) -> list[str]:
     terms = [f"{term.text} = {term.coefficient:g}" for term in propensity.terms]
-    return [f"[{which}]", f"intercept = {propensity.intercept:g}", "", f"[{which}.terms]", *terms]
+    points = ", ".join(f"[{x:g}, {y:g}]" for x, y in propensity.calibration)
+    bent = [f"calibration = [{points}]"] if points else []
+    return [f"[{which}]", f"intercept = {propensity.intercept:g}", *bent, "", f"[{which}.terms]", *terms]
 
 
 def _quoted(note: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scoring.fitting.calibration import ISOTONIC, NONE, PLATT
 from scoring.model import Model
 from scoring.presets import model_text
 from state.moments import rfc3339
@@ -32,6 +33,7 @@ from streams.replay import files_of
 from streams.settings import Settings
 from streams.sharing import processes_for
 
+BENT = {NONE: "as fitted", PLATT: "stretched (Platt)", ISOTONIC: "bent (isotonic)"}
 SHOWN = ("auc", "average_precision", "brier_skill", "ece", "calibration_slope")
 
 
@@ -81,6 +83,7 @@ def _report(found: Calibrated, model: Model, which: str) -> dict[str, Any]:
         "improved": found.improved,
         "moved": found.choice.reach.moved,
         "penalty": None if found.choice.reach.penalty == float("inf") else found.choice.reach.penalty,
+        "calibration": {"form": found.choice.bend.form, "log_loss": found.choice.bend_losses},
         "rows_not_fitted_to": int(found.choice.rows.size),
         "before": {key: found.before[key] for key in SHOWN},
         "after": {key: found.after[key] for key in SHOWN},
@@ -132,7 +135,7 @@ def sentences(report: dict[str, Any]) -> str:
     for key in SHOWN:
         before, after = (report[when][key] for when in ("before", "after"))
         lines.append(f"  {key.replace('_', ' '):<24} {_number(before)}  {_number(after)}")
-    lines.append(f"moved: {report['moved']}")
+    lines.append(f"moved: {report['moved']}; probabilities {BENT[report['calibration']['form']]}")
     lines.append("coefficients")
     for text, pair in {"intercept": report["intercept"], **report["coefficients"]}.items():
         lines.append(f"  {text:<24} {pair['before']:>9.3f} {pair['after']:>9.3f}")

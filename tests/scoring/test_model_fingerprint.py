@@ -63,6 +63,7 @@ OTHER = {
     "outcome": ("version = 1", 'version = 1\noutcome = "silence:usage:30d"'),
     "coverage": ("version = 1", "version = 1\nminimum_coverage = 0.5"),
     "risk": ("[playbooks", "[risk]\nintercept = -3.0\nterms = { health = -5 }\n[playbooks"),
+    "calibration": ("[playbooks", "[risk]\nintercept = -3.0\nterms = { health = -4 }\ncalibration = [[-5, -6], [1, 0]]\n[playbooks"),
     "value of an expansion": ("[playbooks", "[value]\nexpected_uplift = 0.3\n[playbooks"),
     "override": ("[playbooks", '[[overrides]]\nname = "o"\nwhen = "contacts < 1"\ncap = 30\n[playbooks'),
 }  # fmt: skip

@@ -36,6 +36,18 @@ LINES = {
             "'silence:billing:purchase:90d'"
         ),
     ),
+    "calibration that is no list": (
+        ("risk", {"terms": {"health": -4}, "calibration": "platt"}),
+        "m.toml $.risk.calibration: expected a list of points [[x, y], …] of log-odds, got 'platt' — correct it",
+    ),
+    "calibration that falls": (
+        ("risk", {"terms": {"health": -4}, "calibration": [[-5, -4], [-2, -4.5], [0, 0]]}),
+        "m.toml $.risk.calibration[1]: expected x above -5 and y from -4, got -2 and -4.5 — who is said to be more at risk must stay so",
+    ),
+    "calibration of one point": (
+        ("risk", {"terms": {"health": -4}, "calibration": [[-5, -4]]}),
+        "m.toml $.risk.calibration: expected 2 to 16 points, got 1 — a line needs a start and an end",
+    ),
     "horizon": (
         ("horizon", "3 months"),
         (

@@ -157,6 +157,10 @@ def random_model(random: Random) -> Model:
     later = Random(json.dumps(content))  # so that what came later leaves the models of known seeds as they were, mostly
     _burns(later, content)
     content |= _segments(later, content)
+    if "risk" in content and later.random() < 0.5:
+        places = sorted(later.sample(range(-60, 40), later.randrange(2, 6)))
+        bent = sorted(later.uniform(-6.0, 4.0) for _ in places)
+        content["risk"]["calibration"] = [[x / 10, y] for x, y in zip(places, bent, strict=True)]
     return parse(content, "random")
 
 

@@ -86,7 +86,8 @@ def test_too_few_outcomes_are_refused(shop: Path, tmp_path: Path, capsys: pytest
 @pytest.mark.parametrize("which", ["risk", "expansion"])
 def test_rewriting_keeps_what_people_wrote(name: str, which: str) -> None:
     """Every comment outside the propensity's tables is still there, and the text says what it should."""
-    propensity = Propensity(-1.25, (Term(TermKind.HEALTH, "", -3.5), Term(TermKind.SLOPE, "", 0.125)))
+    terms = (Term(TermKind.HEALTH, "", -3.5), Term(TermKind.SLOPE, "", 0.125))
+    propensity = Propensity(-1.25, terms, ((-5.0, -4.125), (1.0, 0.5)))
     text = model_text(name)
     new = rewritten(text, name, which, propensity, 'said "so"')
     model = parse_text(new, name)
