@@ -115,6 +115,7 @@ class Stage:
         self.compiled = compile_model(load_model(model))
         self.folder = folder
         self.former = former
+        self._has_elders = False
         self.load = Load(self.settings, seed)
         self.children = [
             self._child(f"worker-{number}", port, model) for number, port in enumerate(free_ports(workers), 1)
@@ -215,6 +216,7 @@ class Stage:
     @contextlib.contextmanager
     def of_version(self, child: Child, tree: Path) -> Iterator[None]:
         """Let every life of a worker that begins inside of the block run the code of another tree."""
+        self._has_elders = True
         with self._environ(child, "PYTHONPATH", str(tree)):
             yield
 
@@ -345,7 +347,9 @@ class Stage:
             logs = await verify.still_logs(self.settings, deadline)
         with self.step("recount"):
             self.load.sent["doubled"] = verify.doubled(logs, self.load.values)
-            check = await asyncio.to_thread(verify.recount, self.settings, self.compiled, logs, self.load.sent)
+            check = await asyncio.to_thread(
+                verify.recount, self.settings, self.compiled, logs, self.load.sent, has_elders=self._has_elders
+            )
         with self.step("Redis"):
             await verify.redis_equals_the_topics(self.settings, deadline)
         self.no_worker_gave_up()

@@ -147,13 +147,15 @@ def recount(
     logs: Logs,
     sent: Mapping[str, int] | None = None,
     compacted: Collection[str] = (),
+    *,
+    has_elders: bool = False,
 ) -> Check:
     """Fold the journal again and compare everything; raise ViolationError where something differs."""
 
     def new_fold(number: int) -> Partition:
         return Partition(number, settings.partitions, compiled, app_id=settings.app_id)
 
-    check = Check(logs, settings.partitions, new_fold, compacted)
+    check = Check(logs, settings.partitions, new_fold, compacted, has_elders=has_elders)
     check.everything(sent)
     return check
 
