@@ -93,6 +93,8 @@ class Alerts:
         self._tails = [resolution + teller.model + b"}" for resolution in resolutions]
         self._heads: dict[tuple[int, int, int], bytes] = {}
         self._profiles = msgspec.json.Decoder(About)
+        self._owner = compiled.model.owner or None
+        self._nobodys = self._told(About())
 
     def messages(self, moves: NDArray[np.int64], pictures: NDArray[np.float64], journal_sequence: int) -> list[Message]:
         """Return the records of announced moves, in their order.
@@ -153,9 +155,13 @@ class Alerts:
         return Message(key, value, headers, move[MOVE_AT])
 
     def _about(self, row: int) -> bytes:
-        """Return the member that says whose account it is, nothing where nobody stated it."""
+        """Return the member that says whose account it is: the model's owner's, where nobody stated it."""
         profile = self._store.profiles.get(row)
-        told = b"{}" if profile is None else msgspec.json.encode(self._profiles.decode(profile))
+        return self._nobodys if profile is None else self._told(self._profiles.decode(profile))
+
+    def _told(self, about: About) -> bytes:
+        about.owner = about.owner or self._owner
+        told = msgspec.json.encode(about)
         return b"" if told == b"{}" else b',"account":' + told
 
     def _head(self, rule: int, state: int, marks: int) -> bytes:

@@ -52,7 +52,7 @@ class Outflow:
         self._scratch = scratch
         self._change: Change | None = None
         self._moved: dict[int, bytes] = {}
-        self._snapshots = Snapshots(teller, store, plan, work)
+        self._snapshots = Snapshots(teller, store, plan, work, compiled.model.owner)
         self._alerts = Alerts(compiled, teller, origin, store, plan, work)
         self._moves: list[NDArray[np.int64]] = []
         self._pictures: list[NDArray[np.float64]] = []

@@ -60,10 +60,14 @@ class Snapshots:
         The accounts.
     plan, work
         Handles of the plan and the scratch room.
+    owner
+        Who looks after an account of which nobody said whose it is; "" where the model names nobody.
     """
 
-    def __init__(self, teller: Teller, store: AccountStore, plan: Any, work: Any) -> None:
+    def __init__(self, teller: Teller, store: AccountStore, plan: Any, work: Any, owner: str) -> None:
         self._teller = teller
+        self._owner = owner or None
+        self._nobodys = msgspec.json.encode(Shown(owner=self._owner))[1:-1]
         self._store = store
         self._plan = plan
         self._work = work
@@ -126,8 +130,11 @@ class Snapshots:
     def _tail(self, row: int, change: Change | None) -> bytes:
         """Return the members that people entered, and the end of the object."""
         profile = self._store.profiles.get(row)
-        shown = b"" if profile is None else msgspec.json.encode(self._profiles.decode(profile))[1:-1]
+        shown = self._nobodys if profile is None else self._shown(profile)
         marker = b"" if change is None else change.member(row)
-        return (
-            b"," + self._teller.model + b"," + self._teller.horizon + marker + (b"," + shown if shown else b"") + b"}"
-        )
+        return b"," + self._teller.model + b"," + self._teller.horizon + marker + (b"," + shown if shown else b"") + b"}"
+
+    def _shown(self, profile: bytes) -> bytes:
+        shown = self._profiles.decode(profile)
+        shown.owner = shown.owner or self._owner
+        return msgspec.json.encode(shown)[1:-1]

@@ -91,7 +91,7 @@ class DecidedAt(msgspec.Struct):
 
 
 class About(msgspec.Struct):
-    """Whose account it is, as far as anybody said."""
+    """Whose account it is, as far as anybody said; `owner` is the model's where nobody did."""
 
     name: str | UnsetType = UNSET
     owner: str | UnsetType = UNSET

@@ -68,6 +68,22 @@ def test_what_is_answered_is_not_overdue(command: dict[str, Any]) -> None:
     assert sum(record.get("overdue", False) for *_, record in told(model, noted)) == 1
 
 
+def test_somebody_is_always_responsible() -> None:
+    """Alerts and score records name an owner: the account's where one is stated, else the model's."""
+    log, done, owners = Log(), 0, []
+    state = partition_for(model_of([low()], owner="cs@x"))
+    for hours, stated in ((0, "nobody yet"), (48, "bob@x"), (96, None)):
+        if stated != "nobody yet":
+            log.event("accounts", "a", START + hours * HOUR, owner=stated)
+        scores(log, (hours, 9), (hours + 1, 2))
+        flush = feed(state, log.journal[done:]).take_flush()
+        done = len(log.journal)
+        owners.append(
+            (json.loads(flush.alerts[-1].value)["account"]["owner"], json.loads(flush.scores[-1].value)["owner"])
+        )
+    assert owners == [("cs@x", "cs@x"), ("bob@x", "bob@x"), ("cs@x", "cs@x")]
+
+
 def test_an_episode_s_answer_is_its_own() -> None:
     """Answered once, a later episode of the same rule has a date again; nobody is late where nobody would be told."""
     log = fallen(2, {"command": "step_done", "alert_id": ID, "step": "ring"})
