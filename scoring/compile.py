@@ -8,6 +8,7 @@ import numpy as np
 
 from scoring import plan as p
 from scoring.conduct import Conduct, capping_playbooks
+from scoring.curves import line_of
 from scoring.lowering import lower
 from scoring.model import (
     ALERT_SEVERITIES,
@@ -279,9 +280,8 @@ def _roles(number: int, signal: Signal, name: str | None) -> list[tuple[int, int
 
 
 def _curves(model: Model) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return inputs, bends and all knots; categories become knots at 0, 1, 2 …, their numbers."""
-    lines = [item.curve or tuple((float(n), y) for n, (_, y) in enumerate(item.categories)) for item in model.inputs]
-    lines += [model.risk.calibration, model.expansion.calibration]
+    """Return inputs, bends and all knots."""
+    lines = [*(line_of(item) for item in model.inputs), model.risk.calibration, model.expansion.calibration]
     lengths = [len(line) for line in lines]
     spans = np.column_stack([np.cumsum([0, *lengths[:-1]]), lengths]).astype(np.int64)
     table = np.zeros((len(model.inputs), p.INPUT_FIELDS), np.int64)

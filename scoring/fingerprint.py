@@ -82,6 +82,8 @@ def _input(item: Input, signals: dict[str, str]) -> list[object]:
         item.valid_for_ms,
         str(item.direction),
         item.code,
+        # Where the first step begins decides nothing.
+        *([item.steps[0][1], item.steps[1:]] if item.steps else []),
     ]
 
 

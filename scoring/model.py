@@ -193,7 +193,7 @@ class Input:
     Parameters
     ----------
     curve
-        Points (x, y), x rising, y in 0..100; a straight line between points, flat outside. Empty with `categories`.
+        Points (x, y), x rising, y in 0..100; a straight line between points, flat outside. Empty with `categories` or `steps`.
     categories
         Pairs (category, sub-score) for a categorical attribute, in the order of `scoring.variables.CATEGORIES`.
     weight
@@ -206,6 +206,8 @@ class Input:
         Reason code, UPPER_SNAKE.
     group
         Name of the group it is told of with, "" = none.
+    steps
+        Points (x, y) as of `curve`: from x on the sub-score is y, below the first x it is the first y. Empty with `curve`.
     """
 
     name: str
@@ -220,6 +222,7 @@ class Input:
     unit: str
     code: str
     group: str = ""
+    steps: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

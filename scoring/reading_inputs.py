@@ -1,9 +1,9 @@
 """Signals and inputs of a model file: what is measured, and the curves that make it a score."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from scoring.curves import Points
 from scoring.fingerprint import signal_fingerprint
 from scoring.model import (
     ITEM_SEVERITIES,
@@ -103,10 +103,17 @@ def _input(name: str, table: Table, signals: dict[str, Signal]) -> Input:
         # A stand-in with its own name, so that expressions over this input do not fail a second time.
         value = Value(ValueKind.ATTRIBUTE, attribute=f"?{name}")
     categories = _categories(table, value)
-    curve = () if categories or value.attribute in CATEGORIES else _curve(table)
-    if categories and "curve" in table:
-        table.note("curve")("either curve or categories", "both", "remove one")
-    table.raw("curve")
+    is_categorical = bool(categories) or value.attribute in CATEGORIES
+    steps = (
+        () if is_categorical or "steps" not in table else _points(table, "steps", "one step alone tells nothing apart")
+    )
+    curve = () if is_categorical or "steps" in table else _points(table, "curve", "a curve needs a start and an end")
+    for key in ("curve", "steps"):
+        if categories and key in table:
+            table.note(key)(f"either {key} or categories", "both", "remove one")
+        table.raw(key)
+    if not is_categorical and "curve" in table and "steps" in table:
+        table.note("steps")("either curve or steps", "both", "remove one")
     unit = signals[value.signal].unit if value.signal in signals else ""
     item = Input(
         name=name,
@@ -114,9 +121,9 @@ def _input(name: str, table: Table, signals: dict[str, Signal]) -> Input:
         curve=curve,
         categories=categories,
         weight=table.number("weight", None, 0.0, 1000.0),
-        reference=table.number("reference", _reference(value, curve, categories), 0.0, 100.0),
+        reference=table.number("reference", _reference(value, curve, steps, categories), 0.0, 100.0),
         valid_for_ms=table.optional_duration_ms("valid_for"),
-        direction=_direction(table, curve),
+        direction=_direction(table, curve or steps),
         title=table.text("title", _title(name)),
         unit=table.text(
             "unit",
@@ -124,6 +131,7 @@ def _input(name: str, table: Table, signals: dict[str, Signal]) -> Input:
         ),
         code=table.text("code", name.upper(), pattern=CODE),
         group=table.text("group", ""),
+        steps=steps,
     )
     if "weight" in table and item.weight == 0:
         table.note("weight")("more than 0", "0", "remove the input instead")
@@ -133,24 +141,25 @@ def _input(name: str, table: Table, signals: dict[str, Signal]) -> Input:
     return item
 
 
-def _curve(table: Table) -> tuple[tuple[float, float], ...]:
-    given = table.raw("curve")
-    note = table.note("curve")
+def _points(table: Table, key: str, too_few: str) -> tuple[tuple[float, float], ...]:
+    given = table.raw(key)
+    note = table.note(key)
     form = "a list of points [[x, y], …], x rising, y from 0 to 100"
     if not isinstance(given, list) or not all(_is_point(point) for point in given):
-        note(form, "nothing" if given is None else shown(given), "give at least two points")
+        orelse = ", or steps" if given is None else ""
+        note(form, "nothing" if given is None else shown(given), f"give at least two points{orelse}")
         return ()
     points = tuple((float(x), float(y)) for x, y in given)
     if not 2 <= len(points) <= MAX_KNOTS:
-        note(f"2 to {MAX_KNOTS} points", str(len(points)), "a curve needs a start and an end")
+        note(f"2 to {MAX_KNOTS} points", str(len(points)), too_few)
     for index, (left, right) in enumerate(pairwise(points)):
         if right[0] <= left[0]:
-            table.note(f"curve[{index + 1}]")(
+            table.note(f"{key}[{index + 1}]")(
                 f"x above {left[0]:g}", f"{right[0]:g}", "x must rise from point to point"
             )
     for index, (_, y) in enumerate(points):
         if not 0 <= y <= 100:
-            table.note(f"curve[{index}]")("y from 0 to 100", f"{y:g}", "a sub-score is between 0 and 100")
+            table.note(f"{key}[{index}]")("y from 0 to 100", f"{y:g}", "a sub-score is between 0 and 100")
     return points
 
 
@@ -198,32 +207,31 @@ def _categories(table: Table, value: Value) -> tuple[tuple[str, float], ...]:
     return scores
 
 
-def _direction(table: Table, curve: Sequence[tuple[float, float]]) -> Direction:
-    rises = all(left[1] <= right[1] for left, right in pairwise(curve))
-    falls = all(left[1] >= right[1] for left, right in pairwise(curve))
+def _direction(table: Table, points: Points) -> Direction:
+    rises = all(left[1] <= right[1] for left, right in pairwise(points))
+    falls = all(left[1] >= right[1] for left, right in pairwise(points))
     derived = Direction.NONE
-    if curve and rises != falls:
+    if points and rises != falls:
         derived = Direction.UP if rises else Direction.DOWN
     declared = Direction(table.choice("direction", [str(item) for item in Direction], str(derived)))
     contradicted = (declared is Direction.UP and not rises) or (declared is Direction.DOWN and not falls)
     if contradicted:
-        table.note("direction")(
-            f"'{derived}' as the curve has it", f"'{declared}'", "change the curve or the direction"
-        )
+        said, form = ("steps have", "steps") if "steps" in table else ("curve has", "curve")
+        table.note("direction")(f"'{derived}' as the {said} it", f"'{declared}'", f"change the {form} or the direction")
     return declared
 
 
-def _reference(
-    value: Value, curve: tuple[tuple[float, float], ...], categories: tuple[tuple[str, float], ...]
-) -> float:
+def _reference(value: Value, curve: Points, steps: Points, categories: tuple[tuple[str, float], ...]) -> float:
     if categories:
         return max(score for _, score in categories)
     if value.kind in HEALTHY and len(curve) >= 2:
         return curve_at(curve, HEALTHY[value.kind])
+    if value.kind in HEALTHY and steps:
+        return next((y for x, y in reversed(steps) if x <= HEALTHY[value.kind]), steps[0][1])
     return TYPICAL_REFERENCE
 
 
-def curve_at(curve: tuple[tuple[float, float], ...], x: float) -> float:
+def curve_at(curve: Points, x: float) -> float:
     """Return the sub-score, 0-100, of a value x: straight between the points, flat outside.
 
     Examples

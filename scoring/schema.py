@@ -92,6 +92,13 @@ def _input() -> Schema:
     keys: Keys = {
         "value": {**_TEXT, "examples": examples},
         "curve": {"type": "array", "items": knot, "minItems": 2, "description": "points [value, sub-score], rising"},
+        "steps": {
+            "type": "array",
+            "items": knot,
+            "minItems": 2,
+            "maxItems": MAX_KNOTS,
+            "description": "instead of a curve: points [value, sub-score], rising; from each value on its sub-score",
+        },
         "categories": {"type": "object", "additionalProperties": _number(0, 100, "sub-score")},
         "weight": {"type": "number", "exclusiveMinimum": 0, "maximum": 1000},
         "reference": _number(0, 100, "sub-score of a healthy account"),

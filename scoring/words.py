@@ -161,6 +161,9 @@ def _signal(signal: Signal) -> str:
 def _curve(item: Input) -> str:
     if item.categories:
         points = ", ".join(f"{name} {score:g}" for name, score in item.categories)
+    elif item.steps:
+        points = f"below {item.steps[1][0]:g} → {item.steps[0][1]:g}, "
+        points += ", ".join(f"from {x:g} → {y:g}" for x, y in item.steps[1:])
     else:
         points = ", ".join(f"{x:g} → {y:g}" for x, y in item.curve)
     fading = f"; trusted for {format_duration(item.valid_for_ms)}, then fading" if item.valid_for_ms else ""

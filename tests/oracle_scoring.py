@@ -393,9 +393,11 @@ def unit(signal: Signal) -> float:
 
 
 def subscore(entry: Input, value: float) -> float:
-    """Return a value's sub-score: straight between the curve's points, flat outside."""
+    """Return a value's sub-score: straight between the curve's points, flat outside; or that of its step."""
     if entry.categories:
         return entry.categories[int(value)][1]
+    if entry.steps:
+        return next((y for x, y in reversed(entry.steps) if x <= value), entry.steps[0][1])
     return curve_at(entry.curve, value)
 
 

@@ -45,6 +45,10 @@ SAME = {
 OTHER = {
     "weight": ("weight = 30", "weight = 31"),
     "curve": ("[0, 80]", "[0, 81]"),
+    "steps": ("curve = [[-1.5, 0], [0, 80]", "steps = [[-1.5, 0], [0, 80]"),
+    "another step": ("curve = [[-1.5, 0], [0, 80]", "steps = [[-1.5, 0], [0, 81]"),
+    "another edge": ("curve = [[-1.5, 0], [0, 80]", "steps = [[-1.5, 0], [0.1, 80]"),
+    "what holds below the first edge": ("curve = [[-1.5, 0], [0, 80]", "steps = [[-1.5, 1], [0, 80]"),
     "category": ("at_risk = 40", "at_risk = 41"),
     "validity": ('valid_for = "90d"', 'valid_for = "91d"'),
     "value": ("momentum(activity)", "surprise(activity)"),
@@ -122,6 +126,13 @@ def test_event_names_are_a_set():
     texts = [
         SMALL.replace('from = "usage"', f'from = "usage"\nevents = {names}') for names in (["a", "b"], ["b", "a", "b"])
     ]
+    assert len({parse(tomllib.loads(text)).fingerprint for text in texts}) == 1
+
+
+def test_where_the_first_step_begins_means_nothing():
+    """The first step holds below its value too, so another value there is the same model."""
+    texts = [SMALL.replace("curve = [[-1.5, 0]", f"steps = [[{start}, 0]") for start in (-1.5, -9)]
+    assert texts[0] != texts[1]
     assert len({parse(tomllib.loads(text)).fingerprint for text in texts}) == 1
 
 

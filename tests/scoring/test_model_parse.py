@@ -107,6 +107,44 @@ LINES = {
         ("inputs.adoption.curve", [[0, 0], [1, 101]]),
         "m.toml $.inputs.adoption.curve[1]: expected y from 0 to 100, got 101 — a sub-score is between 0 and 100",
     ),
+    "neither curve nor steps": (
+        ("inputs.spare", {"value": "contacts", "weight": 1}),
+        (
+            "m.toml $.inputs.spare.curve: expected a list of points [[x, y], …], x rising, y from 0 to 100, got nothing — "
+            "give at least two points, or steps"
+        ),
+    ),
+    "curve and steps": (
+        ("inputs.adoption.steps", [[0, 0], [1, 100]]),
+        "m.toml $.inputs.adoption.steps: expected either curve or steps, got both — remove one",
+    ),
+    "steps and categories": (
+        ("inputs.champion.steps", [[0, 0], [1, 100]]),
+        "m.toml $.inputs.champion.steps: expected either steps or categories, got both — remove one",
+    ),
+    "steps that are no list": (
+        ("inputs.spare", {"value": "contacts", "steps": 3, "weight": 1}),
+        (
+            "m.toml $.inputs.spare.steps: expected a list of points [[x, y], …], x rising, y from 0 to 100, got 3 — "
+            "give at least two points"
+        ),
+    ),
+    "one step": (
+        ("inputs.spare", {"value": "contacts", "steps": [[0, 50]], "weight": 1}),
+        "m.toml $.inputs.spare.steps: expected 2 to 16 points, got 1 — one step alone tells nothing apart",
+    ),
+    "step x": (
+        ("inputs.spare", {"value": "contacts", "steps": [[0, 0], [3, 50], [3, 100]], "weight": 1}),
+        "m.toml $.inputs.spare.steps[2]: expected x above 3, got 3 — x must rise from point to point",
+    ),
+    "step y": (
+        ("inputs.spare", {"value": "contacts", "steps": [[0, -1], [3, 50]], "weight": 1}),
+        "m.toml $.inputs.spare.steps[0]: expected y from 0 to 100, got -1 — a sub-score is between 0 and 100",
+    ),
+    "direction against the steps": (
+        ("inputs.spare", {"value": "contacts", "steps": [[0, 50], [3, 20]], "weight": 1, "direction": "up"}),
+        "m.toml $.inputs.spare.direction: expected 'down' as the steps have it, got 'up' — change the steps or the direction",
+    ),
     "direction against the curve": (
         ("inputs.adoption.direction", "down"),
         (
@@ -234,6 +272,16 @@ def test_right_file_becomes_a_model():
     assert model.variables[-1] == "age(invoices)"
     assert model.baseline == (30 * 80 + 10 * 100) / 40
     assert [term.kind for term in model.risk.terms] == [TermKind.HEALTH, TermKind.SLOPE]
+
+
+def test_steps_become_part_of_the_model():
+    """Steps take the place of a curve: direction and the sub-score of a healthy account are read off them, 0 being an edge."""
+    content = small()
+    del content["inputs"]["adoption"]["curve"]
+    content["inputs"]["adoption"]["steps"] = [[-1.5, 0], [0, 80], [0.5, 100]]
+    adoption = parse(content).inputs[0]
+    assert (adoption.curve, adoption.steps) == ((), ((-1.5, 0.0), (0.0, 80.0), (0.5, 100.0)))
+    assert (adoption.direction, adoption.reference) == (Direction.UP, 80.0)
 
 
 def test_value_that_an_input_has_already_is_not_computed_twice():

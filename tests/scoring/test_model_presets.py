@@ -99,6 +99,12 @@ def test_words_of_a_small_model():
     ]
 
 
+def test_steps_in_words():
+    """Steps are told by where each begins; the first is what lies below the second."""
+    text = describe(parse_text(SMALL.replace("curve = [[-1.5, 0]", "steps = [[-1.5, 10]"), "small"))
+    assert "below 0 → 10, from 0 → 80, from 0.5 → 100 (healthy: 80)" in text
+
+
 def test_model_that_does_not_exist_is_told_with_the_presets():
     """A wrong name lists what there is."""
     with pytest.raises(ModelError) as told:

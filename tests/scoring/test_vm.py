@@ -3,10 +3,10 @@
 import math
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from scoring.curves import interpolate
+from scoring.curves import interpolate, knots_of_steps
 from scoring.expressions import Opcode, evaluate
 from scoring.lowering import lower
 from scoring.vm import holds
@@ -85,3 +85,23 @@ def test_rising_curve_never_falls(xs, values, data):
     low, high = sorted(values)
     knots = (np.array(sorted(xs)), np.array(ys), 0, len(xs))
     assert interpolate(*knots, low) <= interpolate(*knots, high) + 1e-9
+
+
+STEPS = st.lists(
+    st.tuples(st.floats(-50, 50) | st.sampled_from((-1.0, 0.0, 1e-300, 5e-324, 3.0)), st.floats(0, 100)),
+    min_size=2,
+    max_size=8,
+    unique_by=lambda point: point[0],
+).map(sorted)
+
+
+@given(steps=STEPS, others=st.lists(st.floats(-80, 80), max_size=4))
+@example(steps=[(-1.0, 10.0), (0.0, 52.5), (1.0, 100.0)], others=[])
+@settings(max_examples=300, deadline=None)
+def test_steps_hold_from_their_very_value_on(steps, others):
+    """On every edge, on the numbers next to it and elsewhere the sub-score is a step's own, to the last bit."""
+    xs, ys = np.array(knots_of_steps(steps)).T.copy()
+    edges = [beside for x, _ in steps for beside in (math.nextafter(x, -math.inf), x, math.nextafter(x, math.inf))]
+    for value in (*edges, *others):
+        expected = next((y for x, y in reversed(steps) if x <= value), steps[0][1])
+        assert interpolate(xs, ys, 0, xs.size, value) == expected

@@ -31,6 +31,7 @@ SIGNALS: dict[str, dict[str, Any]] = {
     "talks": {"from": "engagement", "measure": "days_since", "events": ["meeting_held", "webinar"]},
     "contacts_seen": {"from": "engagement", "measure": "distinct(user_id)"},
 }
+COUNTED = ("open(", "contacts", "seats", "sum(users", "sum(names", "total(days", "last(nps")
 VALUES = (
     ("momentum(clicks)", -2, 2),
     ("momentum(spend)", -2, 2),
@@ -161,7 +162,16 @@ def random_model(random: Random) -> Model:
         places = sorted(later.sample(range(-60, 40), later.randrange(2, 6)))
         bent = sorted(later.uniform(-6.0, 4.0) for _ in places)
         content["risk"]["calibration"] = [[x / 10, y] for x, y in zip(places, bent, strict=True)]
+    _steps(later, content["inputs"])
     return parse(content, "random")
+
+
+def _steps(random: Random, inputs: dict[str, dict[str, Any]]) -> None:
+    """Make one curve in five steps; on an edge lies only what is counted, the rest is not the same to the last bit."""
+    for name in sorted(inputs):
+        if "curve" in inputs[name] and random.random() < 0.2:
+            aside = 0.0 if inputs[name]["value"].startswith(COUNTED) else 0.00371
+            inputs[name]["steps"] = [[x + aside, y] for x, y in inputs[name].pop("curve")]
 
 
 def _burns(random: Random, content: dict[str, Any]) -> None:
