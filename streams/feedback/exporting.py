@@ -23,6 +23,9 @@ class Exporting:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.is_ready = False
         self._metrics = m.Metrics(registry, m.FEEDBACK_METRICS)
+        for metric in m.FEEDBACK_METRICS:
+            if not metric.labels:
+                self._set(metric, None)
 
     def show(self, report: Mapping[str, Any]) -> None:
         """Set every gauge that the report has a number for, and drop the others."""
@@ -39,7 +42,7 @@ class Exporting:
             self._set(m.RECOVERED, _ratio(each["recovered"]), playbook=each["playbook"])
         for reason, is_needed in report["needs_refresh"].items():
             self._set(m.REFRESH, is_needed, reason=reason)
-        self._set(m.NEWEST_CLOSE, datetime.fromisoformat(report["to"]).timestamp())
+        self._set(m.NEWEST_CLOSE, datetime.fromisoformat(report["to"]).timestamp() or None)  # 1970: there is none yet
         self.is_ready = True
 
     def _show_promises(self, report: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""A live installation to watch: a worker and a notifier on the embedded stack, real Prometheus and Alertmanager, a feed."""
+"""A live installation to watch: worker, notifier and drift on the embedded stack, real Prometheus and Alertmanager, a feed."""
 
 import asyncio
 import itertools
@@ -21,12 +21,13 @@ from streams.settings import Settings
 from tests.deploy.programs import alertmanager, prometheus
 from tests.deploy.scaling import write_scaled_rules
 from tests.sources import TOP
+from tests.streams.test_drift_live import WORDS
 from tests.streams.workers import REAL_WORKER, Workers
 
 SCRAPE = "1s"
 READY_SECONDS = 60
 PAUSE_SECONDS = 0.25
-BOTH_ANSWER = 'count(up{job=~"bellwether.*"} == 1) == 2'
+ALL_ANSWER = 'count(up{job=~"bellwether.*"} == 1) == 3'
 RULES = sorted((TOP / "deploy" / "prometheus" / "rules").glob("*.yml"))
 
 
@@ -128,18 +129,21 @@ class Live:
 
 
 @asynccontextmanager
-async def running(settings: Settings, folder: Path) -> AsyncIterator[Live]:
-    """Start everything on topics that exist; end it afterwards."""
-    prometheus_port, alertmanager_port, worker_port, notifier_port = free_ports(4)
+async def running(settings: Settings, past: Settings, folder: Path) -> AsyncIterator[Live]:
+    """Start everything on topics that exist, drift on those of `past`, for which months went by; end it afterwards."""
+    prometheus_port, alertmanager_port, worker_port, notifier_port, drift_port = free_ports(5)
     addresses = [f"http://127.0.0.1:{port}" for port in (prometheus_port, alertmanager_port)]
     targets = folder / "targets.toml"
     targets.write_text(f'[targets.operations]\nkind = "alertmanager"\nurl = "{addresses[1]}"\n')
-    ports = {"bellwether": worker_port, "bellwether-notify": notifier_port, "prometheus": prometheus_port}
-    _configure(folder, ports | {"alertmanager": alertmanager_port})
+    ports = {"bellwether": worker_port, "bellwether-notify": notifier_port, "bellwether-drift": drift_port}
+    _configure(folder, ports | {"prometheus": prometheus_port, "alertmanager": alertmanager_port})
     worker = Workers(replace(settings, metrics_port=worker_port), folder, command=REAL_WORKER)
-    (folder / "notifier").mkdir()
+    for name in ("notifier", "drift"):
+        (folder / name).mkdir()
     notify = ("-m", "streams.cli", "notify", str(targets))
     notifier = Workers(replace(settings, metrics_port=notifier_port), folder / "notifier", command=notify)
+    follow = ("-m", "streams.cli", "drift", "--follow", *WORDS)
+    drift = Workers(replace(past, metrics_port=drift_port), folder / "drift", command=follow)
     servers = [
         _server("prometheus", folder, prometheus_port, prometheus(), "--config.file=prometheus.yml"),
         _server("alertmanager", folder, alertmanager_port, alertmanager(), "--config.file=alertmanager.yml"),
@@ -147,11 +151,11 @@ async def running(settings: Settings, folder: Path) -> AsyncIterator[Live]:
     feed = Feed(settings)
     live = Live(settings, worker, feed, *addresses)
     try:
-        with worker, notifier:
+        with worker, notifier, drift:
             for server in servers:
                 server.start(READY_SECONDS)
-            # Both, before the first event: a count that begins before it is first scraped has not risen for Prometheus.
-            await live.until(lambda: live.query(BOTH_ANSWER), "worker and notifier answer")
+            # All, before the first event: a count that begins before it is first scraped has not risen for Prometheus.
+            await live.until(lambda: live.query(ALL_ANSWER), "worker, notifier and drift answer")
             feeding = asyncio.create_task(feed.run())
             try:
                 yield live

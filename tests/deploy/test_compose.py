@@ -127,7 +127,7 @@ def test_the_services_work_together(tmp_path: Path) -> None:
         address = f"http://127.0.0.1:{local.port('prometheus', 9090)}/api/v1"
         applied = 'sum(bellwether_events_total{topic="usage",result="applied"}) == 1'
         assert until(lambda: ask(f"{address}/query?query={urllib.request.quote(applied)}")["result"], 60)
-        wanted = {"alertmanager": 1, "bellwether": 2, "bellwether-notify": 1, "prometheus": 1}
+        wanted = {"alertmanager": 1, "bellwether": 2, "bellwether-drift": 1, "bellwether-notify": 1, "prometheus": 1}
         assert until(lambda: healthy(address) == wanted, 60), healthy(address)
         assert len(ask(f"{address}/alertmanagers")["activeAlertmanagers"]) == 1
 

@@ -7,15 +7,17 @@ import signal
 import subprocess
 import urllib.request
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from deploy.local import Stack
 from streams import topics
-from streams.metrics import METRICS, MOST_SERIES, NOTIFIER_METRICS, Kind
+from streams.metrics import FEEDBACK_METRICS, METRICS, MOST_SERIES, NEWEST_CLOSE, NOTIFIER_METRICS, Kind
 from streams.settings import Settings
 from tests.deploy.boards import queries
 from tests.deploy.live import Live, running
+from tests.deploy.past import MODEL, write_past
 from tests.deploy.programs import alertmanager, prometheus, promtool
 from tests.deploy.scaling import scaled_expression
 from tests.sources import TOP
@@ -23,6 +25,7 @@ from tests.sources import TOP
 FILLED = ("event_to_alert_seconds", "projection_delay_seconds", "record_delay_seconds", "commit_duration_seconds")
 SCRAPES = "10s"
 SUPPORTED = 'sum(increase(bellwether_applied_records_total{topic="support"}[10m])) > 2400'
+REPORTED = f"{NEWEST_CLOSE.name} > 0"
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +37,13 @@ async def live(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
         topic_prefix="watched-", partitions=4, tick_seconds=1, poison_limit=1001, log_format="json",
         model=str(TOP / "tests" / "simulation" / "model.toml"),
     )  # fmt: skip
-    created = await topics.create(settings)
-    async with running(settings, tmp_path_factory.mktemp("live")) as installation:
+    past = replace(settings, app_id="past", topic_prefix="past-", partitions=1, model=MODEL)
+    created = [*await topics.create(settings), *await topics.create(past)]
+    await write_past(past)
+    async with running(settings, past, tmp_path_factory.mktemp("live")) as installation:
         await installation.feed.send_support(3000)
         await installation.until(lambda: installation.query(SUPPORTED), "Prometheus has seen support come")
+        await installation.until(lambda: installation.query(REPORTED), "drift has read what there is", 180)
         for name in FILLED:
             await installation.until(
                 lambda name=name: installation.query(f"sum(rate(bellwether_{name}_count[{SCRAPES}])) > 0"), name, 180
@@ -49,17 +55,17 @@ async def live(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
 
 @pytest.mark.timeout(240)
 async def test_every_declared_metric_arrives(live: Live) -> None:
-    """Prometheus has every metric of worker and notifier, and a worker's series stay under what is declared."""
-    for metric in (*METRICS, *NOTIFIER_METRICS):
+    """Prometheus has every metric of worker, notifier and drift, and a worker's series stay under what is declared."""
+    for metric in (*METRICS, *NOTIFIER_METRICS, *FEEDBACK_METRICS):
         name = metric.name + ("_count" if metric.kind is Kind.HISTOGRAM else "")
         assert await live.query(name), name
     scraped = await live.query('scrape_samples_scraped{job=~"bellwether.*"}')
-    assert len(scraped) == 2
+    assert len(scraped) == 3
     assert max(float(series["value"][1]) for series in scraped) < MOST_SERIES
 
 
 async def test_promtool_has_no_remark_about_what_runs(live: Live) -> None:
-    """Prometheus's linter takes what worker and notifier export after some minutes of work, as it stands."""
+    """Prometheus's linter takes what worker, notifier and drift export after some minutes of work, as it stands."""
     for series in await live.query('up{job=~"bellwether.*"}'):
         address = f"http://{series['metric']['instance']}/metrics"
         with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: ASYNC210 - nothing else waits here

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from urllib.request import urlopen
 
 import orjson
 import pytest
+from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.processes import free_ports
@@ -27,6 +29,8 @@ from state.moments import rfc3339
 from streams import metrics as m
 from streams.demo.book import Book
 from streams.demo.event import Event
+from streams.feedback.exporting import Exporting
+from streams.feedback.joining import Feedback, Question
 from streams.feedback.judging import REASONS, Asked
 from streams.settings import Settings
 from tests.faults.verify import read_logs
@@ -89,6 +93,25 @@ async def test_the_report_of_a_running_application_is_that_of_a_plain_recount(
             await feed(settings, coming[-1], sent)
             await until(lambda: is_consumed(settings, sent), workers)
             await shown(port, newest + 86_400, time.monotonic() + SECONDS)
+
+
+def test_what_is_not_known_yet_is_no_number() -> None:
+    """Before the first report, and after one of an application without a close, no figure stands at 0 but the reasons."""
+    model, registry = load_model("saas-renewal"), CollectorRegistry()
+    exporting = Exporting(registry)
+    assert not exporting.is_ready
+    assert told(registry) == {}
+    exporting.show(Feedback(Question("churned", HORIZON * DAY, RECENT * DAY), [model]).report())
+    assert exporting.is_ready
+    found = told(registry)
+    assert {name for name, _ in found} == {m.REFRESH.name, m.JUDGED.name}
+    assert set(found.values()) == {0.0}
+
+
+def told(registry: CollectorRegistry) -> dict[tuple[str, tuple], float]:
+    """Return (series, its labels) → number of what is a number."""
+    samples = [each for family in registry.collect() for each in family.samples if not math.isnan(each.value)]
+    return {(each.name, tuple(sorted(each.labels.items()))): each.value for each in samples}
 
 
 def flat(logs, topic: str) -> list:
