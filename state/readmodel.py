@@ -53,6 +53,7 @@ class _Snapshot(msgspec.Struct):
     risk: float | None = None
     expansion: float | None = None
     value: float | None = None
+    potential_value: float | None = None
     value_at_risk: float | None = None
     expected_value: float | None = None
     quadrant: str | None = None

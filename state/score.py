@@ -74,14 +74,20 @@ def close_health(plan: Plan, rows: Rows, row: int, day: int) -> float:
 
 
 @part
+def extra_revenue(plan: Plan, rows: Rows, row: int, yearly: float) -> float:
+    """Return what an expansion adds to an account's yearly revenue, by its own figure where it states one."""
+    uplift = rows.ints[row, EXPECTED_UPLIFT]
+    return yearly * plan.constants[p.EXPECTED_UPLIFT] if uplift == NO_VALUE else uplift / AMOUNT_UNIT
+
+
+@part
 def account_value(plan: Plan, rows: Rows, row: int, risk: float, expansion: float) -> float:
     """Return what working an account for one horizon may bring, by its own figures where it states any; NaN without."""
     if rows.ints[row, ARR] == NO_VALUE:
         return math.nan
     yearly = rows.ints[row, ARR] / AMOUNT_UNIT
-    uplift = rows.ints[row, EXPECTED_UPLIFT]
     cost = rows.ints[row, ENGAGEMENT_COST]
-    extra = yearly * plan.constants[p.EXPECTED_UPLIFT] if uplift == NO_VALUE else uplift / AMOUNT_UNIT
+    extra = extra_revenue(plan, rows, row, yearly)
     spent = plan.constants[p.ENGAGEMENT_COST] if cost == NO_VALUE else cost / AMOUNT_UNIT
     return expected_value(risk, expansion, yearly, extra, plan.constants[p.MARGIN], spent)
 

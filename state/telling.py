@@ -35,7 +35,7 @@ from state.layout import (
     ROW_TOPICS,
 )
 from state.rows import Rows
-from state.score import account_value, score_at
+from state.score import account_value, extra_revenue, score_at
 from state.work import (
     MOVE_AT,
     MOVE_BEFORE_DAYS,
@@ -197,6 +197,9 @@ def put_snapshot(
         place = put_text(buffer, place, b"null")
     else:
         place = put_units(buffer, place, yearly, 4)
+        current = yearly / AMOUNT_UNIT
+        place = put_text(buffer, place, b',"potential_value":')
+        place = put_units(buffer, place, units_of(current + extra_revenue(plan, rows, row, current), 1e2), 2)
         risk = work.score[PICTURE_RISK]
         if not math.isnan(risk):
             place = put_text(buffer, place, b',"value_at_risk":')

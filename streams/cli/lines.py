@@ -205,8 +205,9 @@ def _score_lines(snapshot: dict[str, Any]) -> Text:
     shares = {"expansion": snapshot["expansion"], "coverage": snapshot["coverage"]}
     facts += [f"{name} {share:.1%}" for name, share in shares.items() if share is not None]
     if snapshot.get("value") is not None:
-        at_risk = snapshot.get("value_at_risk")
-        facts.append(f"value {snapshot['value']:,.0f}" + (f" ({at_risk:,.0f} at risk)" if at_risk is not None else ""))
+        about = (("value_at_risk", "at risk"), ("potential_value", "if it expanded"))
+        aside = ", ".join(f"{snapshot[key]:,.0f} {words}" for key, words in about if snapshot.get(key) is not None)
+        facts.append(f"value {snapshot['value']:,.0f}" + (f" ({aside})" if aside else ""))
     if snapshot.get("renewal_at"):
         facts.append(f"renewal {snapshot['renewal_at'][:10]}")
     return text.append("\n" + "  ".join(facts))

@@ -370,6 +370,20 @@ def test_snapshot_tells_what_the_account_is_worth_and_asks_for():
     kept = (1 - told["risk"]) * 10_000 * model.value.margin
     worth = kept + told["expansion"] * 3_000 * model.value.margin - 250
     assert told["expected_value"] == pytest.approx(worth, abs=0.05)
+    assert (told["value"], told["potential_value"]) == (10_000, 13_000)
     is_risky, is_growing = told["risk"] >= model.value.risky_from, told["expansion"] >= model.value.expanding_from
     quadrants = {(0, 0): "maintain", (1, 0): "rescue", (0, 1): "grow", (1, 1): "protect"}
     assert told["quadrant"] == quadrants[is_risky, is_growing]
+
+
+def test_potential_value_needs_nothing_but_the_yearly_revenue():
+    """What an account would be worth if it expanded: by the model's share without a figure of its own; told without a score too."""
+    model = load_model("saas-renewal")
+    log = Log()
+    log.event("accounts", "known", START, arr=10_000.55, owner="ann")
+    log.event("accounts", "other", START, owner="ann")
+    flush = feed(partition_for(model), log.journal).take_flush()
+    told = {message.key: json.loads(message.value) for message in flush.scores}
+    assert (told[b"known"]["health"], told[b"other"]["health"]) == (None, None)
+    assert told[b"known"]["potential_value"] == round(10_000.55 * (1 + model.value.expected_uplift), 2)
+    assert "potential_value" not in told[b"other"]

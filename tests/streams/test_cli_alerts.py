@@ -37,6 +37,7 @@ SCORE = {
     "horizon_days": 90.0,
     "expansion": 0.1,
     "value": 1000.0,
+    "potential_value": 1200.0,
     "value_at_risk": 800.0,
     "coverage": 0.9,
     "slope_per_day": -1.5,
@@ -124,6 +125,7 @@ async def test_explain_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
     for part in (
         "Acme [1]",
         "churn risk 41.5% in 30 d, 65.8% in 60 d, 80.0% in 90 d",
+        "value 1,000 (800 at risk, 1,200 if it expanded)",
         "31.2",
         "falling 1.5 points a day",
         "-20.5  logins down 42 %",
