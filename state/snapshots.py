@@ -132,7 +132,9 @@ class Snapshots:
         profile = self._store.profiles.get(row)
         shown = self._nobodys if profile is None else self._shown(profile)
         marker = b"" if change is None else change.member(row)
-        return b"," + self._teller.model + b"," + self._teller.horizon + marker + (b"," + shown if shown else b"") + b"}"
+        return (
+            b"," + self._teller.model + b"," + self._teller.horizon + marker + (b"," + shown if shown else b"") + b"}"
+        )
 
     def _shown(self, profile: bytes) -> bytes:
         shown = self._profiles.decode(profile)
