@@ -53,7 +53,7 @@ async def live(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
         await admin.delete_topics(created)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 async def test_every_declared_metric_arrives(live: Live) -> None:
     """Prometheus has every metric of worker, notifier and drift, and a worker's series stay under what is declared."""
     for metric in (*METRICS, *NOTIFIER_METRICS, *FEEDBACK_METRICS):
