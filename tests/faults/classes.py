@@ -26,7 +26,9 @@ FREEZE_SECONDS = SESSION_SECONDS + 3.0
 """Others own the partitions when the zombie wakes."""
 
 AWAY_SECONDS = (2.0, 6.0)
-"""For how long a broker or Redis is away."""
+SILENT_SECONDS = (4.0, 12.0)
+SILENT_MINUTES = (120.0, 150.0)
+"""For how many seconds a broker, or Redis, is away."""
 
 OTHER_MODEL = "ecommerce-rfm"
 OTHER_LAYOUT = Path(__file__).with_name("next_layout.py")
@@ -303,13 +305,13 @@ async def disk_full(stage: Stage, chance: random.Random) -> None:
 # ---- Redis, compaction
 
 
-async def redis_away(stage: Stage, chance: random.Random) -> None:
-    """Let Redis answer nobody for some seconds, connections open."""
+async def redis_away(seconds: tuple[float, float], stage: Stage, chance: random.Random) -> None:
+    """Let Redis answer nobody for a time between the two, connections open."""
     server = stage.redis
     await stage.busy()
     server.signal(signal.SIGSTOP)
     try:
-        await asyncio.sleep(2 * chance.uniform(*AWAY_SECONDS))
+        await asyncio.sleep(chance.uniform(*seconds))
         await stage.landed()
     finally:
         server.signal(signal.SIGCONT)
@@ -379,7 +381,8 @@ CLASSES: Final[Mapping[str, Class]] = {
     **dict(_bounces()),
     "coordinator": Class("kill -9 of the coordinator of an open transaction", coordinator, is_shared=True),
     "disk_full": Class("a broker's disk full", disk_full, is_shared=True),
-    "redis_away": Class("Redis away for seconds", redis_away, is_shared=True),
+    "redis_away": Class("Redis away for seconds", partial(redis_away, SILENT_SECONDS), is_shared=True),
+    "redis_long_away": Class("Redis away for minutes", partial(redis_away, SILENT_MINUTES), is_shared=True),
     "redis_killed": Class("kill -9 of Redis, its memory lost", redis_killed, is_shared=True),
     "redis_flushed": Class("FLUSHALL", redis_flushed, is_shared=True),
     "compaction": Class("compaction of the changelog, then kill -9", compaction),

@@ -311,7 +311,9 @@ class Stage:
         """Raise the load, and return when it is on its way through the workers."""
         self.load.rate = BUSY_RATE
         before = self.load.sent.total()
-        await self.until(lambda: self.load.sent.total() > before + BUSY_RATE / 2, LEVEL_SECONDS, "the load does not flow")
+        await self.until(
+            lambda: self.load.sent.total() > before + BUSY_RATE / 2, LEVEL_SECONDS, "the load does not flow"
+        )
 
     def quiet(self) -> None:
         """Lower the load again."""
