@@ -101,11 +101,9 @@ def compile_model(model: Model) -> Compiled:
     lowered = lower(programs + [program for _, program in suppressions])
     overrides = [(lowered.starts[k], override.for_ms or 0) for k, override in enumerate(model.overrides)]
     rule_table[len(rules) - len(model.rules) :, p.RULE_PROGRAM] = lowered.starts[len(overrides) : len(programs)]
-    owners = [name for name, _ in suppressions]
+    own = list(zip(suppressions, lowered.starts[len(programs) :], strict=True))
     for k, rule in enumerate(rules):
-        starts = [
-            start for name, start in zip(owners, lowered.starts[len(programs) :], strict=True) if name == rule.playbook
-        ]
+        starts = [start for (name, _), start in own if name == rule.playbook]
         rule_table[k, p.RULE_SUPPRESS : p.RULE_SUPPRESS + len(starts)] = starts
     inputs, bends, curve_x, curve_y = _curves(model)
     terms, coefficients, term_start = _terms(model, values, (model.risk, model.expansion))
@@ -133,6 +131,7 @@ def compile_model(model: Model) -> Compiled:
         band_rule=band_rule,
         rules=rule_table,
         steps=lowered.steps,
+        ranges=lowered.ranges,
         variables=np.array([_variable(model, values, number) for number in lowered.variables], np.int64).reshape(-1, 2),
         literals=lowered.literals,
         intercepts=np.array([model.risk.intercept, model.expansion.intercept], np.float64),

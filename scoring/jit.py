@@ -1,7 +1,8 @@
 """How functions are compiled, and how they are handed many arrays at once.
 
 An *entry* can be called from Python and is kept on disk. A *part* is compiled into the entries that use it; it has no
-door of its own for Python (`part.py_func` is the plain function), which saves half of its compile time.
+door of its own for Python (`part.py_func` is the plain function), which saves half of its compile time. None raises where
+a number is divided by 0, as in numpy: whoever divides looks first.
 
 The arrays of a plan, of a partition's rows and of the scratch room are named tuples in Python. Compiled code takes them
 by *handle*: one pointer to a table of their addresses and shapes, whose attributes are the arrays. As tuples, every call
@@ -38,11 +39,13 @@ arrayobj.fix_integer_index = _index_as_given
 """Kernels never count from an array's end, so a negative index needs no look at the array's length: a fifth of an
 evaluation went into those. A test holds kernels to it."""
 
-entry: Final = njit(cache=True)
-entry_without_gil: Final = njit(cache=True, nogil=True)
+entry: Final = njit(cache=True, error_model="numpy")
+entry_without_gil: Final = njit(cache=True, error_model="numpy", nogil=True)
 """An entry during which other threads may run Python: the caller sees to it that nobody touches its arrays."""
 
-part: Final = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+part: Final = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+inlined: Final = njit(error_model="numpy", forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+"""A part of every evaluation, copied to where it is called: a part that stands alone finds each array's place anew."""
 
 WORD: Final = ir.IntType(64)
 IS_COMPILED: Final = not config.DISABLE_JIT
@@ -145,7 +148,7 @@ def _prefetch(_typing: Any, _array: Any, _row: Any, _column: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
         address = builder.ptrtoint(array.data, WORD)
-        for index, stride in zip(arguments[1:], cgutils.unpack_tuple(builder, array.strides), strict=True):
+        for index, stride in zip(arguments[1:], cgutils.unpack_tuple(builder, array.strides), strict=False):
             address = builder.add(address, builder.mul(index, stride))
         byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
@@ -159,6 +162,6 @@ def _prefetch(_typing: Any, _array: Any, _row: Any, _column: Any) -> Any:
 
 @part
 def prefetch(array: Any, row: int, column: int) -> None:
-    """Begin to fetch ``array[row, column]`` from memory: 64 bytes around it are there some 100 ns later. Changes nothing."""
+    """Begin to fetch ``array[row, column]``, or what begins there: 64 bytes are there some 100 ns later. Changes nothing."""
     if IS_COMPILED:
         _prefetch(array, row, column)

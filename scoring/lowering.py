@@ -2,13 +2,15 @@
 
 Most conditions of most rules are false at their first comparison. So a program becomes a chain of tests, each with the
 step that follows when it is true and the one when it is false, and evaluation ends as soon as the answer is known. A
-step's operands are slots of one array: variables first, then literals, then room for intermediate results::
+step's operands are slots of one array: variables first, then literals, then room for intermediate results. Comparing
+with a literal, which most tests do, is asking whether a slot lies within a range, whichever the comparison::
 
-    slope < -0.5 and days_to_renewal < 90        0: slope < -0.5            true → 1       false → REJECT
-                                                 1: days_to_renewal < 90    true → ACCEPT  false → REJECT
+    slope < -0.5 and days_to_renewal <= 90       0: slope within -inf .. -0.500…1       true → 1       false → REJECT
+                                                 1: days_to_renewal within -inf .. 90   true → ACCEPT  false → REJECT
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +29,17 @@ RIGHT = 2
 ON_TRUE = 3
 ON_FALSE = 4
 
+WITHIN: Final = -1
+"""Opcode of a step that is true where its left slot lies in its range, ends included."""
+
+_MIRRORED = {
+    Opcode.LESS: Opcode.GREATER,
+    Opcode.LESS_EQUAL: Opcode.GREATER_EQUAL,
+    Opcode.GREATER: Opcode.LESS,
+    Opcode.GREATER_EQUAL: Opcode.LESS_EQUAL,
+    Opcode.EQUAL: Opcode.EQUAL,
+    Opcode.NOT_EQUAL: Opcode.NOT_EQUAL,
+}
 _COMPARISONS = frozenset(range(Opcode.LESS, Opcode.NOT_EQUAL + 1))
 _Node = tuple[Opcode, float, tuple["_Node", ...]]  # opcode, operand, children
 
@@ -43,6 +56,8 @@ class Lowered:
         float64, what stands in the slots after the variables: literals, then zeros as room for intermediate results.
     steps
         int64 [step, 5]: opcode, left slot, right slot, next step when true, when false.
+    ranges
+        float64 [step, lowest|highest] of the steps that ask for one.
     starts
         Program → its first step.
     """
@@ -50,6 +65,7 @@ class Lowered:
     variables: tuple[int, ...]
     literals: NDArray[np.float64]
     steps: NDArray[np.int64]
+    ranges: NDArray[np.float64]
     starts: tuple[int, ...]
 
 
@@ -57,18 +73,19 @@ def lower(programs: Sequence[Program]) -> Lowered:
     """Return programs as steps."""
     variables: dict[int, int] = {}
     literals: dict[float, int] = {0.0: 0}
-    for program in programs:
-        for opcode, operand in program:
-            if opcode == Opcode.LOAD:
-                variables.setdefault(int(operand), len(variables))
-            elif opcode == Opcode.PUSH:
-                literals.setdefault(float(operand), len(literals))
+    trees = [_tree(program) for program in programs]
+    for opcode, operand in (leaf for tree in trees for leaf in _leaves(tree)):
+        if opcode == Opcode.LOAD:
+            variables.setdefault(int(operand), len(variables))
+        else:
+            literals.setdefault(float(operand), len(literals))
     writer = _Writer(variables, {number: len(variables) + place for number, place in literals.items()})
-    starts = tuple(writer.condition(_tree(program), ACCEPT, REJECT) for program in programs)
+    starts = tuple(writer.condition(tree, ACCEPT, REJECT) for tree in trees)
     return Lowered(
         variables=tuple(variables),
         literals=np.array([*literals, *[0.0] * writer.room], np.float64),
         steps=np.array(writer.steps, np.int64).reshape(-1, 5),
+        ranges=np.array(writer.ranges, np.float64).reshape(-1, 2),
         starts=starts,
     )
 
@@ -79,6 +96,8 @@ def _tree(program: Program) -> _Node:
         opcode = Opcode(number)
         if opcode in (Opcode.PUSH, Opcode.LOAD):
             stack.append((opcode, operand, ()))
+        elif opcode == Opcode.NEGATE and stack[-1][0] == Opcode.PUSH:
+            stack.append((Opcode.PUSH, -stack.pop()[1], ()))
         elif opcode in (Opcode.NEGATE, Opcode.NOT):
             stack.append((opcode, 0.0, (stack.pop(),)))
         else:
@@ -88,14 +107,38 @@ def _tree(program: Program) -> _Node:
     return root
 
 
+def _leaves(node: _Node) -> Iterator[tuple[Opcode, float]]:
+    """Go through the variables and literals below a node, from left to right."""
+    opcode, operand, children = node
+    if not children:
+        yield opcode, operand
+    for child in children:
+        yield from _leaves(child)
+
+
+def _range(opcode: int, literal: float) -> tuple[float, float] | None:
+    """Return the numbers that compare so with a literal; None where they are not one range."""
+    if opcode == Opcode.LESS:
+        return -math.inf, math.nextafter(literal, -math.inf)
+    if opcode == Opcode.LESS_EQUAL:
+        return -math.inf, literal
+    if opcode == Opcode.GREATER:
+        return math.nextafter(literal, math.inf), math.inf
+    if opcode == Opcode.GREATER_EQUAL:
+        return literal, math.inf
+    return (literal, literal) if opcode == Opcode.EQUAL else None
+
+
 class _Writer:
     """Writes steps back to front, so that where a step goes on is always known."""
 
     def __init__(self, variables: dict[int, int], literals: dict[float, int]) -> None:
         self.steps: list[tuple[int, int, int, int, int]] = []
+        self.ranges: list[tuple[float, float]] = []
         self.room = 0
         self._variables = variables
         self._literals = literals
+        self._numbers = {slot: number for number, slot in literals.items()}
         self._zero = literals[0.0]
         self._first_free = len(variables) + len(literals)
 
@@ -135,9 +178,17 @@ class _Writer:
         opcode, operand, _ = node
         return self._variables[int(operand)] if opcode == Opcode.LOAD else self._literals[float(operand)]
 
-    def _test(self, opcode: int, left: int, right: int, on_true: int, on_false: int) -> int:
+    def _test(self, opcode: Opcode, left: int, right: int, on_true: int, on_false: int) -> int:
+        if left in self._numbers and right not in self._numbers:
+            opcode, left, right = _MIRRORED[opcode], right, left
+        within = _range(opcode, self._numbers[right]) if right in self._numbers else None
+        if within is not None:
+            return self._append(WITHIN, left, right, on_true, on_false, within)
         return self._append(int(opcode), left, right, on_true, on_false)
 
-    def _append(self, opcode: int, left: int, right: int, on_true: int, on_false: int) -> int:
+    def _append(
+        self, opcode: int, left: int, right: int, on_true: int, on_false: int, within: tuple[float, float] = (0.0, 0.0)
+    ) -> int:
         self.steps.append((opcode, left, right, on_true, on_false))
+        self.ranges.append(within)
         return len(self.steps) - 1

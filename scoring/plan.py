@@ -223,7 +223,7 @@ class Plan(NamedTuple):
     ``weights[segment, input]`` and ``scales[segment, BASELINE|TOTAL_WEIGHT]`` (0 = accounts in no segment), ``groups[input]`` (-1 = none), ``references[input]`` (points), ``curve_x``/``curve_y`` (knots of all curves),
     ``overrides[override, OVERRIDE_*]``, ``limits[override, floor|cap]`` (points, NaN = none),
     ``enter_below``/``leave_above``/``dwell_ms[segment, band]`` (worst first, without the best), ``band_rule[band]`` (the rule
-    that a band raises, or -1), ``rules[rule, RULE_*]`` (the bands' first), ``steps[step]`` (see `scoring.lowering`),
+    that a band raises, or -1), ``rules[rule, RULE_*]`` (the bands' first), ``steps[step]`` and ``ranges[step, lowest|highest]`` (see `scoring.lowering`),
     ``variables[variable, kind|target]``, ``literals`` (what the programs' slots hold after the variables), ``intercepts[risk|expansion]``, ``bends[risk|expansion, start|knots]`` (into the curves' knots; 0 knots = log-odds as they are), ``terms[term, kind|target]``,
     ``coefficients[term]``, ``term_start``, ``decay_power[decay, age]``, ``decay_total[decay, age]`` (sum of the powers
     1 … age), ``constants``, ``offsets`` (where a row's blocks stand).
@@ -251,6 +251,7 @@ class Plan(NamedTuple):
     band_rule: NDArray[np.int64]
     rules: NDArray[np.int64]
     steps: NDArray[np.int64]
+    ranges: NDArray[np.float64]
     variables: NDArray[np.int64]
     literals: NDArray[np.float64]
     intercepts: NDArray[np.float64]

@@ -7,7 +7,7 @@ from numba import njit
 
 from scoring.arrays import Floats, Ints
 from scoring.expressions import Opcode
-from scoring.lowering import ACCEPT, LEFT, ON_FALSE, ON_TRUE, OPCODE, RIGHT
+from scoring.lowering import ACCEPT, LEFT, ON_FALSE, ON_TRUE, OPCODE, RIGHT, WITHIN
 
 NEGATE: Final = int(Opcode.NEGATE)
 ADD: Final = int(Opcode.ADD)
@@ -53,18 +53,22 @@ def arithmetic(opcode: int, left: float, right: float) -> float:
 
 
 @njit(cache=True)
-def holds(steps: Ints, start: int, slots: Floats) -> bool:
+def holds(steps: Ints, ranges: Floats, start: int, slots: Floats) -> bool:
     """Return whether the condition whose first step is `start` is true.
 
     Parameters
     ----------
     steps : int64 array [step, 5], see `scoring.lowering`
+    ranges : float64 array [step, lowest|highest]
     slots : float64 array, variables and literals; room for intermediate results is written
     """
     at = start
     while at >= 0:
         opcode = steps[at, OPCODE]
         left = slots[steps[at, LEFT]]
+        if opcode == WITHIN:
+            at = steps[at, ON_TRUE] if ranges[at, 0] <= left <= ranges[at, 1] else steps[at, ON_FALSE]
+            continue
         right = slots[steps[at, RIGHT]]
         if opcode >= LESS:
             at = steps[at, ON_TRUE] if compare(opcode, left, right) else steps[at, ON_FALSE]

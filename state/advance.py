@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.jit import entry, part
+from scoring.jit import entry, inlined, part
 from scoring.plan import Plan
 from scoring.trajectory import SLOPE_DAYS, slope_per_day
 from state.ahead import fetch_columns, fetch_tiles
@@ -53,7 +53,7 @@ QUARTERLY_PACE = 8 * 2
 """… from two on every six hours, below that at midnight (`PACE` counts eighths)."""
 
 
-@part
+@inlined
 def keep_close(plan: Plan, rows: Rows, work: Work, row: int) -> None:
     """Keep yesterday's close: the contributions as they stand at this midnight; fit slope and acceleration anew."""
     width = plan.inputs.shape[0] + 2
@@ -70,7 +70,7 @@ def keep_close(plan: Plan, rows: Rows, work: Work, row: int) -> None:
     fit_trajectory(rows, row)
 
 
-@part
+@inlined
 def fit_trajectory(rows: Rows, row: int) -> None:
     """Fit slope and acceleration to the closes of the last 28 days; both stand still until the next midnight."""
     newest = rows.derived[row, DAY] - 1
@@ -81,7 +81,7 @@ def fit_trajectory(rows: Rows, row: int) -> None:
     rows.derived[row, ACCELERATION] = micro((slope - earlier) / SLOPE_DAYS)
 
 
-@part
+@inlined
 def wait_for_next(plan: Plan, rows: Rows, row: int, at_ms: int) -> None:
     """Set when a row is next due after an instant: at its next timer or the next point of its grid."""
     if rows.ints[row, CLOSED] != 0:
@@ -96,7 +96,7 @@ def wait_for_next(plan: Plan, rows: Rows, row: int, at_ms: int) -> None:
     rows.next_due[row] = min(next_timer(plan, rows, row, at_ms), (at_ms // step + 1) * step)
 
 
-@part
+@inlined
 def open_day(plan: Plan, rows: Rows, row: int) -> None:
     """Seal a row's today, note how many events it had, and open the next day."""
     roll_day(plan, rows, row)
@@ -108,7 +108,7 @@ def open_day(plan: Plan, rows: Rows, row: int) -> None:
         rows.dirty[row] |= HOT
 
 
-@part
+@inlined
 def pass_point(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
     """Run one grid point or timer of a row and set when the next may matter."""
     is_midnight = at_ms % DAY_MS == 0
@@ -124,7 +124,7 @@ def pass_point(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None
     wait_for_next(plan, rows, row, at_ms)
 
 
-@part
+@inlined
 def advance(plan: Plan, rows: Rows, work: Work, row: int, to_ms: int) -> bool:
     """Let time pass for a row up to and including an instant.
 
@@ -186,7 +186,7 @@ def sweep(
     for row in range(first, last):
         if row + 2 < last and (rows.next_due[row + 2] <= to_ms or sums.shape[0] > 0):
             fetch_columns(plan, rows, row + 2)
-            fetch_tiles(plan, rows, row + 1)
+            fetch_tiles(rows, row + 1)
         if rows.next_due[row] <= to_ms and not advance(plan, rows, work, row, to_ms):
             return row
         if sums.shape[0] > 0:

@@ -5,7 +5,7 @@ here is what an evaluation reads; naming too much or too little changes no resul
 """
 
 from scoring import plan as p
-from scoring.jit import part, prefetch
+from scoring.jit import inlined, prefetch
 from scoring.plan import Plan
 from state.layout import DAY, SIGNAL_COLUMNS, TILE_DAYS
 from state.rows import Rows
@@ -15,7 +15,7 @@ LINE = 8
 """Numbers of 64 bits that are fetched at once."""
 
 
-@part
+@inlined
 def fetch_columns(plan: Plan, rows: Rows, row: int) -> None:
     """Begin to fetch the columns of a row that comes soon."""
     for column in range(0, plan.offsets[p.OFFSET_SIGNALS] + plan.signals.shape[0] * SIGNAL_COLUMNS, LINE):
@@ -28,13 +28,22 @@ def fetch_columns(plan: Plan, rows: Rows, row: int) -> None:
         prefetch(rows.totals, row, column)
 
 
-@part
-def fetch_tiles(plan: Plan, rows: Rows, row: int) -> None:
-    """Begin to fetch the tiles of the row that comes next: today's and those that leave a window."""
+@inlined
+def fetch_tiles(rows: Rows, row: int) -> None:
+    """Begin to fetch the tiles of the row that comes next: today's, yesterday's and those that leave a window."""
     today = rows.derived[row, DAY] % TILE_DAYS
-    for signal in range(plan.signals.shape[0]):
-        if plan.signals[signal, p.SIGNAL_PLANE] == p.PLANE_NARROW:
-            first = plan.signals[signal, p.SIGNAL_SLOT] * TILE_DAYS
-            prefetch(rows.narrow, row, first + today)
-            for days in WINDOW_DAYS:
-                prefetch(rows.narrow, row, first + (today + TILE_DAYS - days) % TILE_DAYS)
+    fetch_day(rows, row, today)
+    fetch_day(rows, row, (today + TILE_DAYS - 1) % TILE_DAYS)
+    for days in WINDOW_DAYS:
+        fetch_day(rows, row, (today + TILE_DAYS - days) % TILE_DAYS)
+
+
+@inlined
+def fetch_day(rows: Rows, row: int, place: int) -> None:
+    """Begin to fetch one day's tiles, up to the next day's."""
+    if rows.narrow.shape[2] > 0:
+        prefetch(rows.narrow, row, place)
+        prefetch(rows.narrow, row, place + 1)
+    if rows.wide.shape[2] > 0:
+        prefetch(rows.wide, row, place)
+        prefetch(rows.wide, row, place + 1)

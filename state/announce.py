@@ -80,7 +80,7 @@ def suppressions(plan: Plan, work: Work, rule: int) -> int:
         program = plan.rules[rule, p.RULE_SUPPRESS + which]
         if program == p.NO_PROGRAM:
             break
-        if holds(plan.steps, program, work.variables):
+        if holds(plan.steps, plan.ranges, program, work.variables):
             found |= 1 << which
     return found
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring import plan as p
-from scoring.jit import entry, part
+from scoring.jit import entry, inlined
 from scoring.plan import Plan
 from state.advance import advance, settle, sleep_until, start_row, wait_for_next
 from state.ahead import fetch_columns, fetch_tiles
@@ -110,7 +110,7 @@ def begin(plan: Plan, rows: Rows, work: Work, row: int, topic: int, offset: int,
     return APPLIED
 
 
-@part
+@inlined
 def keep_last(rows: Rows, row: int, block: int, at_ms: int, number: int) -> None:
     """Keep a signal's latest value; of two at the same instant the greater, so that order does not matter."""
     known_at = rows.ints[row, block + LAST_AT]
@@ -121,7 +121,7 @@ def keep_last(rows: Rows, row: int, block: int, at_ms: int, number: int) -> None
         rows.ints[row, block + LAST_VALUE] = number
 
 
-@part
+@inlined
 def add_counted(plan: Plan, rows: Rows, row: int, signal: int, day: int, amount: int) -> None:
     """Add to one day's tile and to the total of all time, in which the tiles that have fallen out still count."""
     add_to_tile(plan, rows, row, signal, day, amount)
@@ -131,7 +131,7 @@ def add_counted(plan: Plan, rows: Rows, row: int, signal: int, day: int, amount:
     rows.ints[row, total] += amount
 
 
-@part
+@inlined
 def add_measure(plan: Plan, rows: Rows, row: int, signal: int, events: Events, i: int) -> None:
     """Add one event to a signal that counts, sums, or remembers."""
     measure = plan.signals[signal, p.SIGNAL_MEASURE]
@@ -163,7 +163,7 @@ def add_measure(plan: Plan, rows: Rows, row: int, signal: int, events: Events, i
         keep_last(rows, row, plan.offsets[p.OFFSET_SIGNALS] + signal * SIGNAL_COLUMNS, events.at[i], number)
 
 
-@part
+@inlined
 def change_item(plan: Plan, rows: Rows, work: Work, row: int, signal: int, role: int, events: Events, i: int) -> None:
     """Open, close or escalate the item an event names; an event that names none is counted as untracked."""
     item = events.item[i]
@@ -205,7 +205,7 @@ def apply_events(
             continue
         if i + 2 < events.row.size:
             fetch_columns(plan, rows, events.row[i + 2])
-            fetch_tiles(plan, rows, events.row[i + 1])
+            fetch_tiles(rows, events.row[i + 1])
         row = events.row[i]
         at_ms = events.at[i]
         result = begin(plan, rows, work, row, events.topic[i], events.offset[i], at_ms, clock_ms)

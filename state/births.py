@@ -7,13 +7,13 @@ habit in its first week.
 import numpy as np
 
 from scoring import plan as p
-from scoring.jit import part
+from scoring.jit import inlined
 from scoring.plan import Plan
 from state.layout import FIRST_AT, NO_VALUE
 from state.rows import Rows
 
 
-@part
+@inlined
 def known_since(plan: Plan, rows: Rows, row: int, signal: int) -> int:
     """Return since when a signal of an account is counted, ms: its first event, or the change that brought the signal."""
     return max(rows.ints[row, FIRST_AT], plan.signals[signal, p.SIGNAL_BORN])

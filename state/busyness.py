@@ -9,7 +9,7 @@ restore meets what it met before. What a row needs are sums over ages, which are
 """
 
 from scoring.cohorts import BUSYNESS_UNIT, middle_of
-from scoring.jit import part
+from scoring.jit import inlined, part
 from scoring.plan import Plan
 from state.layout import DAY, NO_VALUE, SEGMENT, TILE_DAYS
 from state.rows import Rows
@@ -56,7 +56,7 @@ def busyness_of(rows: Rows, column: int, day: int, as_of_day: int) -> float:
     return own / BUSYNESS_UNIT
 
 
-@part
+@inlined
 def sums_place(plan: Plan, rows: Rows, row: int, cohort_signal: int) -> int:
     """Return where the sums of a row's cohort on its day stand in `busy_sums`, made now if they are not there."""
     day = rows.derived[row, DAY]

@@ -35,7 +35,6 @@ from state.layout import (
     RULE_STATE,
     SIGNAL_COLUMNS,
     SNAPSHOT,
-    TILE_DAYS,
 )
 from state.rows import ITEMS
 from state.store import AccountStore
@@ -201,9 +200,9 @@ class Carrier:
             plane = int(plan.signals[number, p.SIGNAL_PLANE])
             if former >= 0 and plane in planes:
                 source, target = planes[plane]
-                start = int(old_plan.signals[former, p.SIGNAL_SLOT]) * TILE_DAYS
-                end = int(plan.signals[number, p.SIGNAL_SLOT]) * TILE_DAYS
-                target[place, end : end + TILE_DAYS] = source[chosen, start : start + TILE_DAYS]
+                target[place, :, plan.signals[number, p.SIGNAL_SLOT]] = source[
+                    chosen, :, old_plan.signals[former, p.SIGNAL_SLOT]
+                ]
 
     def _carry_closes(self, chosen: NDArray[np.int64], place: slice) -> None:
         """Copy which days have a close, and the contributions that both models know to their new places."""

@@ -228,11 +228,11 @@ def encode_rows(
 @part
 def set_tile(plan: Plan, rows: Rows, row: int, signal: int, day: int, amount: int) -> None:
     """Set one tile, sums untouched."""
-    place = plan.signals[signal, p.SIGNAL_SLOT] * TILE_DAYS + day % TILE_DAYS
+    slot = plan.signals[signal, p.SIGNAL_SLOT]
     if plan.signals[signal, p.SIGNAL_PLANE] == p.PLANE_NARROW:
-        rows.narrow[row, place] = np.int32(amount)
+        rows.narrow[row, day % TILE_DAYS, slot] = np.int32(amount)
     else:
-        rows.wide[row, place] = amount
+        rows.wide[row, day % TILE_DAYS, slot] = amount
 
 
 @part

@@ -16,7 +16,7 @@ kept 90 days and settles it.
 
 import numpy as np
 
-from scoring.jit import entry, part
+from scoring.jit import entry, inlined, part
 from scoring.plan import DISTINCT, SIGNAL_MEASURE, SIGNAL_MINIMUM_SEVERITY, SIGNAL_SLOT, Plan
 from state.layout import (
     DAY,
@@ -37,7 +37,7 @@ NORMAL_SEVERITY = 1
 """An item whose severity nobody stated counts as normal."""
 
 
-@part
+@inlined
 def slot_of(rows: Rows, row: int, signal: int, item_hash: int) -> int:
     """Return the hash place where (row, signal, id) belongs. There is one place more than items."""
     mixed = np.uint64(item_hash) ^ (np.uint64(row) * np.uint64(0x9E3779B97F4A7C15))
@@ -76,7 +76,7 @@ def index_item(rows: Rows, index: int) -> None:
     rows.slots[place] = index + 1
 
 
-@part
+@inlined
 def find_or_add(rows: Rows, row: int, signal: int, item_hash: int, head: int) -> int:
     """Return the item's number; a new one is chained at the column `head` of its row, with nothing known yet.
 
@@ -118,7 +118,7 @@ def adopt_items(plan: Plan, rows: Rows, first: int, last: int) -> None:
         index_item(rows, index)
 
 
-@part
+@inlined
 def see_distinct(plan: Plan, rows: Rows, row: int, signal: int, item_hash: int, day: int) -> None:
     """Note that an id was seen on a day: it counts once in every window that reaches its last day. O(1).
 
@@ -146,17 +146,17 @@ def recount_distinct(plan: Plan, rows: Rows, row: int, signal: int) -> None:
 
     An id seen again moves from its last day's tile, which may lie in the cold part, to today's: only the items know.
     """
-    start = plan.signals[signal, SIGNAL_SLOT] * TILE_DAYS
-    rows.narrow[row, start : start + TILE_DAYS] = 0
+    slot = plan.signals[signal, SIGNAL_SLOT]
+    rows.narrow[row, :, slot] = 0
     index = rows.derived[row, DISTINCT_HEAD]
     while index >= 0:
         item = rows.items[index]
         if item["signal"] == signal and item["at"] > rows.derived[row, DAY] - TILE_DAYS:
-            rows.narrow[row, start + item["at"] % TILE_DAYS] += np.int32(1)
+            rows.narrow[row, item["at"] % TILE_DAYS, slot] += np.int32(1)
         index = np.int64(item["next"])
 
 
-@part
+@inlined
 def is_open(rows: Rows, index: int) -> bool:
     """Return whether an item stands open, whatever the order its events came in."""
     item = rows.items[index]

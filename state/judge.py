@@ -11,7 +11,7 @@ import numpy as np
 from scoring import flapping, lifecycle
 from scoring import plan as p
 from scoring.bands import INSUFFICIENT, band_of, dwell_of
-from scoring.jit import entry, part
+from scoring.jit import entry, inlined, part
 from scoring.plan import Plan
 from scoring.vm import holds
 from state.announce import announce, contact_free_at
@@ -65,13 +65,13 @@ MUTED = -1
 """In RULE_HELD: the condition held when the account's first band was set; it raises no alert until it was false once."""
 
 
-@part
+@inlined
 def micro(number: float) -> int:
     """Return a number as whole millionths, NO_VALUE for NaN."""
     return NO_VALUE if math.isnan(number) else np.int64(math.floor(number * MICRO + 0.5))
 
 
-@part
+@inlined
 def time_overrides(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
     """Note since when each override's condition holds."""
     for which in range(plan.overrides.shape[0]):
@@ -99,7 +99,7 @@ def enter_band(plan: Plan, rows: Rows, work: Work, row: int, target: int, at_ms:
     work.counts[COUNT_BAND_CHANGES] += 1
 
 
-@part
+@inlined
 def move_band(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
     """Let the band follow health with hysteresis and dwell.
 
@@ -137,16 +137,16 @@ def move_band(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
         enter_band(plan, rows, work, row, target, at_ms)
 
 
-@part
+@inlined
 def rule_truth(plan: Plan, rows: Rows, work: Work, row: int, rule: int) -> bool:
     """Return whether a rule's condition holds: its band is the row's, or its expression is true."""
     band = plan.rules[rule, p.RULE_BAND]
     if band >= 0:
         return rows.ints[row, BAND] == band
-    return holds(plan.steps, plan.rules[rule, p.RULE_PROGRAM], work.variables)
+    return holds(plan.steps, plan.ranges, plan.rules[rule, p.RULE_PROGRAM], work.variables)
 
 
-@part
+@inlined
 def note_rest(plan: Plan, rows: Rows, row: int, rule: int, at_ms: int) -> None:
     """Note whether a rule is at rest at an instant: inactive, nothing to wait for, nothing held, not flapping."""
     column = plan.offsets[p.OFFSET_RULES] + rule * RULE_COLUMNS
@@ -162,7 +162,7 @@ def note_rest(plan: Plan, rows: Rows, row: int, rule: int, at_ms: int) -> None:
         rows.derived[row, AWAKE] &= ~(1 << rule)
 
 
-@part
+@inlined
 def step_rules(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, from_band: int) -> None:
     """Move every rule of a row through its life cycle."""
     is_scored = not math.isnan(work.score[PICTURE_HEALTH])
@@ -197,7 +197,7 @@ def step_rules(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, from_ba
         note_rest(plan, rows, row, rule, at_ms)
 
 
-@part
+@inlined
 def next_timer(plan: Plan, rows: Rows, row: int, at_ms: int) -> int:
     """Return when the next timer of a row ends, after an instant: dwell, `for`, `keep_firing_for`, snooze, override."""
     due = NEVER
@@ -285,7 +285,7 @@ def enter_rule_state(
     return kept
 
 
-@part
+@inlined
 def publish(rows: Rows, work: Work, row: int, has_moved: bool) -> None:
     """Mark the row for a snapshot when it `has_moved` or what was last published is no longer true enough."""
     health = micro(work.score[PICTURE_HEALTH])
@@ -319,7 +319,7 @@ def publish(rows: Rows, work: Work, row: int, has_moved: bool) -> None:
         rows.dirty[row] |= SNAPSHOT
 
 
-@part
+@inlined
 def judge(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, may_publish: bool) -> None:
     """Decide everything that follows from the score in `work`."""
     moves_before = work.counts[COUNT_MOVES] + work.counts[COUNT_BAND_CHANGES]

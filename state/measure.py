@@ -4,7 +4,7 @@ import math
 
 from scoring import plan as p
 from scoring import trajectory
-from scoring.jit import part
+from scoring.jit import inlined, part
 from scoring.plan import Plan
 from state.births import known_since
 from state.layout import (
@@ -44,7 +44,7 @@ MONTH_WINDOW = 2
 """Index of the 30-day window, over which the use of seats is counted."""
 
 
-@part
+@inlined
 def recent_rate(plan: Plan, rows: Rows, row: int, signal: int, at_ms: int) -> float:
     """Return a signal's rate per day decayed over 7 days, at an instant of the row's day.
 
@@ -63,7 +63,7 @@ def recent_rate(plan: Plan, rows: Rows, row: int, signal: int, at_ms: int) -> fl
     return amount / plan.unit[signal] / max(weight - missing, trajectory.MINIMUM_EXPOSURE_DAYS)
 
 
-@part
+@inlined
 def habit_rate(plan: Plan, rows: Rows, row: int, signal: int, last_at: int, at_ms: int) -> float:
     """Return a signal's rate per day decayed over 90 days, as it stood on the last day the signal spoke.
 
@@ -91,14 +91,14 @@ def habit_rate(plan: Plan, rows: Rows, row: int, signal: int, last_at: int, at_m
     return amount / plan.unit[signal] / max(weight - missing, trajectory.HABIT_MINIMUM_DAYS)
 
 
-@part
+@inlined
 def dispersion_of(plan: Plan, rows: Rows, row: int, signal: int, habit: float) -> float:
     """Return how bursty a signal is: the model's dispersion, or the account's own variance over mean where greater."""
     burst = rows.decays[row, plan.signals[signal, p.SIGNAL_DECAY] * DECAY_COLUMNS + BURST] / plan.unit[signal]
     return max(plan.dispersion[signal], burst - habit)
 
 
-@part
+@inlined
 def window_exposure(plan: Plan, rows: Rows, row: int, signal: int, window: int, at_ms: int) -> float:
     """Return the days a window really covers at an instant of the row's day, for a signal."""
     elapsed = (at_ms - rows.derived[row, DAY] * DAY_MS) / DAY_MS
@@ -106,7 +106,7 @@ def window_exposure(plan: Plan, rows: Rows, row: int, signal: int, window: int, 
     return trajectory.exposure_days(WINDOW_DAYS[window], elapsed, known_days)
 
 
-@part
+@inlined
 def attribute(rows: Rows, row: int, which: int, at_ms: int) -> float:
     """Return an attribute as a number (see `scoring.plan`), NaN where it is not known."""
     if which == p.ATTRIBUTE_DAYS_TO_RENEWAL:
@@ -142,7 +142,7 @@ def attribute(rows: Rows, row: int, which: int, at_ms: int) -> float:
     return math.nan if number == NO_VALUE else number / unit
 
 
-@part
+@inlined
 def has_spoken(plan: Plan, rows: Rows, row: int, signal: int) -> bool:
     """Return whether the account ever sent an event on the signal's topic: without one there is no data, not 0."""
     return rows.ints[row, TOPICS_SEEN] >> plan.signals[signal, p.SIGNAL_TOPIC] & 1 != 0
@@ -178,7 +178,7 @@ def burn_rate(plan: Plan, rows: Rows, row: int, which: int, at_ms: int) -> float
     )
 
 
-@part
+@inlined
 def value_at(plan: Plan, rows: Rows, work: Work, row: int, which: int, at_ms: int) -> float:
     """Return value number `which` at an instant of the row's day (or that day's end), NaN where there is no data."""
     kind = plan.values[which, p.VALUE_KIND]
@@ -243,7 +243,7 @@ def value_at(plan: Plan, rows: Rows, work: Work, row: int, which: int, at_ms: in
     return change_of_habit(plan, rows, row, signal, kind, last_at, at_ms)
 
 
-@part
+@inlined
 def change_of_habit(plan: Plan, rows: Rows, row: int, signal: int, kind: int, last_at: int, at_ms: int) -> float:
     """Return momentum, surprise or silence: how the present differs from what the account is used to."""
     is_dormant = rows.derived[row, DAY] - last_at // DAY_MS > trajectory.DORMANT_DAYS
@@ -266,7 +266,7 @@ def change_of_habit(plan: Plan, rows: Rows, row: int, signal: int, kind: int, la
     return trajectory.silence(habit, max(at_ms - last_at, 0) / DAY_MS, dispersion)
 
 
-@part
+@inlined
 def validity(plan: Plan, rows: Rows, row: int, which: int, at_ms: int) -> float:
     """Return how much an input counts, 0-1.
 

@@ -11,7 +11,7 @@ from scoring import plan as p
 from scoring import trajectory
 from scoring.arrays import Ints
 from scoring.cohorts import LONG_SILENCE, LONG_SILENCE_DAYS, PACE_LIMIT, PACE_UNIT, RELATIVE_DORMANT_DAYS, leaned_rate
-from scoring.jit import part
+from scoring.jit import inlined, part
 from scoring.plan import Plan
 from state.births import known_since
 from state.busyness import DAILY, FAST, PLAIN, SLOW, sums_place
@@ -38,13 +38,13 @@ from state.tiles import WINDOW_DAYS, decayed, tile
 from state.work import Work
 
 
-@part
+@inlined
 def history_days(plan: Plan, rows: Rows, row: int, signal: int) -> int:
     """Return how many sealed days of a signal's history tiles are kept of, its first one included."""
     return min(rows.derived[row, DAY] - known_since(plan, rows, row, signal) // DAY_MS, TILE_DAYS - 1)
 
 
-@part
+@inlined
 def unseen(plan: Plan, rows: Rows, row: int, signal: int) -> float:
     """Return the part of the history's first day before the first event, 0-1; 0 where that day is out of reach."""
     first_at = known_since(plan, rows, row, signal)
@@ -53,7 +53,7 @@ def unseen(plan: Plan, rows: Rows, row: int, signal: int) -> float:
     return first_at % DAY_MS / DAY_MS
 
 
-@part
+@inlined
 def window_days(plan: Plan, rows: Rows, row: int, place: int, signal: int, window: int, at_ms: int) -> float:
     """Return the cohort days of a window, today's elapsed part included, within the history."""
     sums = rows.busy_sums[place]
@@ -65,7 +65,7 @@ def window_days(plan: Plan, rows: Rows, row: int, place: int, signal: int, windo
     return covered
 
 
-@part
+@inlined
 def habit(plan: Plan, rows: Rows, row: int, place: int, signal: int, last_at: int, at_ms: int) -> float:
     """Return a signal's rate per cohort day decayed over 90 days, as it stood on the last day the signal spoke."""
     sums = rows.busy_sums[place]
@@ -85,7 +85,7 @@ def habit(plan: Plan, rows: Rows, row: int, place: int, signal: int, last_at: in
     return amount / plan.unit[signal] / max(exposure, trajectory.HABIT_MINIMUM_DAYS)
 
 
-@part
+@inlined
 def recent(plan: Plan, rows: Rows, row: int, place: int, signal: int, usual: float, at_ms: int) -> float:
     """Return a signal's rate per cohort day decayed over 7 days, leaning on the usual rate where cohort days are few."""
     sums = rows.busy_sums[place]
@@ -99,7 +99,7 @@ def recent(plan: Plan, rows: Rows, row: int, place: int, signal: int, usual: flo
     return leaned_rate(amount / plan.unit[signal], exposure, calendar, usual)
 
 
-@part
+@inlined
 def quiet_days(rows: Rows, row: int, place: int, last_at: int, at_ms: int) -> float:
     """Return the cohort days since an instant within the tiles' reach."""
     sums = rows.busy_sums[place]
@@ -111,14 +111,14 @@ def quiet_days(rows: Rows, row: int, place: int, last_at: int, at_ms: int) -> fl
     return rest + sums[PLAIN, quiet - 1] + (at_ms - day * DAY_MS) / DAY_MS * sums[DAILY, 0]
 
 
-@part
+@inlined
 def dispersion(plan: Plan, rows: Rows, row: int, signal: int, usual: float) -> float:
     """Return how bursty a signal is: the model's dispersion, or the account's own variance over mean where greater."""
     burst = rows.decays[row, plan.signals[signal, p.SIGNAL_DECAY] * DECAY_COLUMNS + BURST] / plan.unit[signal]
     return max(plan.dispersion[signal], burst - usual)
 
 
-@part
+@inlined
 def fast_exposure(plan: Plan, rows: Rows, row: int, place: int, signal: int, at_ms: int) -> float:
     """Return the cohort days of the recent rate."""
     elapsed = (at_ms - rows.derived[row, DAY] * DAY_MS) / DAY_MS
@@ -127,7 +127,7 @@ def fast_exposure(plan: Plan, rows: Rows, row: int, place: int, signal: int, at_
     )
 
 
-@part
+@inlined
 def usual_rate(
     plan: Plan, rows: Rows, work: Work, row: int, place: int, signal: int, last_at: int, at_ms: int
 ) -> float:
@@ -137,7 +137,7 @@ def usual_rate(
     return work.usual[signal]
 
 
-@part
+@inlined
 def recent_rate(
     plan: Plan, rows: Rows, work: Work, row: int, place: int, signal: int, usual: float, at_ms: int
 ) -> float:
@@ -147,7 +147,7 @@ def recent_rate(
     return work.recent[signal]
 
 
-@part
+@inlined
 def relative_value(plan: Plan, rows: Rows, work: Work, row: int, which: int, last_at: int, at_ms: int) -> float:
     """Return value number `which`, counted in cohort days; the signal has spoken, last at `last_at`."""
     kind = plan.values[which, p.VALUE_KIND]

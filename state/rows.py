@@ -30,7 +30,7 @@ class Rows(NamedTuple):
     """The arrays a kernel works on; the first axis of the first nine is the row number.
 
     Axes: ``ints[row, column]`` and ``derived[row, column]`` (see `state.layout`), ``decays[row, slot*5 + decay]``,
-    ``narrow``/``wide[row, slot*91 + day % 91]``, ``closes[row, (day % 15)*contributions + contribution]`` in 1/256 points and ``totals[row, day % 91]``, their sums,
+    ``narrow``/``wide[row, day % 91, slot]``, ``closes[row, (day % 15)*contributions + contribution]`` in 1/256 points and ``totals[row, day % 91]``, their sums,
     ``next_due[row]`` ms, ``dirty[row]`` bits; ``items[item]``, ``slots[hash place]`` → item + 1 or 0 (see `state.items`),
     ``used[ITEMS]`` = items in use, ``used[MASK]`` = half of the hash places less one; of `state.busyness`: ``busy_days[day % 192, REFERENCE_DAY|EFFECTIVE_DAY]``,
     ``busyness[day % 192, cohort*signals + signal]`` millionths or NO_VALUE, ``busy_sums[place, DAILY|FAST|SLOW|PLAIN, age]``

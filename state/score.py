@@ -14,7 +14,7 @@ from scoring import plan as p
 from scoring.arrays import Ints
 from scoring.curves import interpolate
 from scoring.economics import expected_value
-from scoring.jit import entry, part
+from scoring.jit import entry, inlined
 from scoring.plan import Plan
 from scoring.propensity import logistic
 from scoring.trajectory import days_to_cross, dormancy
@@ -58,13 +58,13 @@ from state.work import (
 )
 
 
-@part
+@inlined
 def rounded(number: float) -> float:
     """Return a number as decisions and output see it: to a millionth."""
     return math.floor(number * MICRO + 0.5) / MICRO
 
 
-@part
+@inlined
 def close_health(plan: Plan, rows: Rows, row: int, day: int) -> float:
     """Return health at the end of a UTC day as it was kept then, NaN where there was none; the last 91 days are kept."""
     total = rows.totals[row, day % TILE_DAYS]
@@ -73,14 +73,14 @@ def close_health(plan: Plan, rows: Rows, row: int, day: int) -> float:
     return plan.scales[rows.derived[row, MODEL_SEGMENT], p.BASELINE] + total / CLOSE_UNIT
 
 
-@part
+@inlined
 def extra_revenue(plan: Plan, rows: Rows, row: int, yearly: float) -> float:
     """Return what an expansion adds to an account's yearly revenue, by its own figure where it states one."""
     uplift = rows.ints[row, EXPECTED_UPLIFT]
     return yearly * plan.constants[p.EXPECTED_UPLIFT] if uplift == NO_VALUE else uplift / AMOUNT_UNIT
 
 
-@part
+@inlined
 def account_value(plan: Plan, rows: Rows, row: int, risk: float, expansion: float) -> float:
     """Return what working an account for one horizon may bring, by its own figures where it states any; NaN without."""
     if rows.ints[row, ARR] == NO_VALUE:
@@ -92,7 +92,7 @@ def account_value(plan: Plan, rows: Rows, row: int, risk: float, expansion: floa
     return expected_value(risk, expansion, yearly, extra, plan.constants[p.MARGIN], spent)
 
 
-@part
+@inlined
 def fill_variable(
     plan: Plan, rows: Rows, work: Work, row: int, which: int, at_ms: int, health: float, risk: float, expansion: float
 ) -> float:
@@ -135,7 +135,7 @@ def fill_variable(
     return attribute(rows, row, target, at_ms)
 
 
-@part
+@inlined
 def override_stands(plan: Plan, rows: Rows, row: int, which: int, is_true: bool, at_ms: int) -> bool:
     """Return whether an override applies: its condition holds, and its time, if it has one, is not over."""
     if not is_true:
@@ -145,7 +145,7 @@ def override_stands(plan: Plan, rows: Rows, row: int, which: int, is_true: bool,
     return lasts == 0 or since == 0 or at_ms < since + lasts
 
 
-@part
+@inlined
 def apply_limits(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, health: float) -> float:
     """Return health after floors, caps and a person's override; `work.truths` tells which conditions hold."""
     for pass_caps in range(2):
@@ -160,7 +160,7 @@ def apply_limits(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, healt
     return min(max(health, 0.0), 100.0)
 
 
-@part
+@inlined
 def term_scale(plan: Plan, rows: Rows, work: Work, row: int, which: int, at_ms: int) -> float:
     """Return a propensity term that neither health nor an input moves; 0 without data."""
     kind = plan.terms[which, 0]
@@ -188,7 +188,7 @@ def term_scale(plan: Plan, rows: Rows, work: Work, row: int, which: int, at_ms: 
     return 0.0 if contacts == NO_VALUE else (min(contacts, 5) - 2.0) / 3.0
 
 
-@part
+@inlined
 def term_amount(plan: Plan, rows: Rows, work: Work, row: int, which: int, at_ms: int, health: float) -> float:
     """Return what a propensity term's coefficient multiplies; `work` holds the score, 0 without data."""
     kind = plan.terms[which, 0]
@@ -204,7 +204,7 @@ def term_amount(plan: Plan, rows: Rows, work: Work, row: int, which: int, at_ms:
     return term_scale(plan, rows, work, row, which, at_ms)
 
 
-@part
+@inlined
 def propensity_at(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, which: int, health: float) -> float:
     """Return risk (0) or expansion (1), 0-1, NaN without a health."""
     if math.isnan(health):
@@ -217,7 +217,7 @@ def propensity_at(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int, whic
     return rounded(logistic(log_odds))
 
 
-@part
+@inlined
 def measure_health(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
     """Find a row's health at an instant of its day (0-100, to a millionth; NaN = insufficient data).
 
@@ -258,7 +258,7 @@ def measure_health(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> 
         else:
             work.variables[which] = math.nan
     for which in range(plan.overrides.shape[0]):
-        work.truths[which] = holds(plan.steps, plan.overrides[which, p.OVERRIDE_PROGRAM], work.variables)
+        work.truths[which] = holds(plan.steps, plan.ranges, plan.overrides[which, p.OVERRIDE_PROGRAM], work.variables)
     baseline = plan.scales[segment, p.BASELINE]
     if math.isnan(health):
         for which in range(inputs + 2):
@@ -278,7 +278,7 @@ def measure_health(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> 
     work.score[PICTURE_HEALTH] = health
 
 
-@part
+@inlined
 def finish_score(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
     """Add probabilities and trajectory to the score in `work`."""
     health = work.score[PICTURE_HEALTH]
@@ -290,14 +290,14 @@ def finish_score(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> No
     work.score[PICTURE_ACCELERATION] = math.nan if acceleration == NO_VALUE else acceleration / MICRO
 
 
-@part
+@inlined
 def score_at(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
     """Score a row at an instant of its day: fills `work`, changes no row."""
     measure_health(plan, rows, work, row, at_ms)
     finish_score(plan, rows, work, row, at_ms)
 
 
-@part
+@inlined
 def fill_late_variables(plan: Plan, rows: Rows, work: Work, row: int, at_ms: int) -> None:
     """Fill the variables that depend on health and band, after `score_at` and the band's move."""
     health = work.score[PICTURE_HEALTH]

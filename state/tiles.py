@@ -1,7 +1,7 @@
 """Daily tiles: 91 whole-day numbers a signal, and the window sums that follow from them exactly.
 
 A window of w days holds the UTC days ``day - w + 1 .. day``, today included. A tile's place in the ring is its day
-number modulo 91::
+number modulo 91, and the tiles of one day lie side by side, signal after signal, for a midnight reads four days of all::
 
     day:      d-90  d-89  ....  d-1   d(today)
     90 d            |<------------------->|
@@ -13,7 +13,7 @@ leave no rounding behind, so late and early events give the same state.
 
 import numpy as np
 
-from scoring.jit import part
+from scoring.jit import inlined, part
 from scoring.plan import (
     OFFSET_SIGNALS,
     PLANE_NARROW,
@@ -43,27 +43,26 @@ from state.rows import Rows
 WINDOW_DAYS = np.array([7, 14, 30, 90])
 
 
-@part
+@inlined
 def tile(plan: Plan, rows: Rows, row: int, signal: int, day: int) -> int:
     """Return what a signal counted on one UTC day, in its whole units; 0 for a signal without tiles."""
     plane = plan.signals[signal, SIGNAL_PLANE]
-    place = plan.signals[signal, SIGNAL_SLOT] * TILE_DAYS + day % TILE_DAYS
+    slot = plan.signals[signal, SIGNAL_SLOT]
     if plane == PLANE_NARROW:
-        return np.int64(rows.narrow[row, place])
+        return np.int64(rows.narrow[row, day % TILE_DAYS, slot])
     if plane == PLANE_WIDE:
-        return rows.wide[row, place]
+        return rows.wide[row, day % TILE_DAYS, slot]
     return np.int64(0)
 
 
-@part
+@inlined
 def add_to_tile(plan: Plan, rows: Rows, row: int, signal: int, day: int, amount: int) -> None:
     """Add to one day's tile and to every window that covers the day. The day lies within the ring. O(1)."""
-    plane = plan.signals[signal, SIGNAL_PLANE]
-    place = plan.signals[signal, SIGNAL_SLOT] * TILE_DAYS + day % TILE_DAYS
-    if plane == PLANE_NARROW:
-        rows.narrow[row, place] += np.int32(amount)
+    slot = plan.signals[signal, SIGNAL_SLOT]
+    if plan.signals[signal, SIGNAL_PLANE] == PLANE_NARROW:
+        rows.narrow[row, day % TILE_DAYS, slot] += np.int32(amount)
     else:
-        rows.wide[row, place] += amount
+        rows.wide[row, day % TILE_DAYS, slot] += amount
     age = rows.derived[row, DAY] - day
     base = DERIVED_FIXED + signal * DERIVED_SIGNAL + SUMS
     for window in range(WINDOWS):
@@ -84,13 +83,13 @@ def decay_sealed(plan: Plan, rows: Rows, row: int, signal: int) -> None:
     day = rows.derived[row, DAY]
     today = day % TILE_DAYS
     plane = plan.signals[signal, SIGNAL_PLANE]
-    ring = plan.signals[signal, SIGNAL_SLOT] * TILE_DAYS
+    tiles = plan.signals[signal, SIGNAL_SLOT]
     first = 1
-    while first < TILE_DAYS and ring_tile(rows, row, plane, ring, today, first) == 0:
+    while first < TILE_DAYS and ring_tile(rows, row, plane, tiles, today, first) == 0:
         first += 1
     fast = middle = slow = total = squares = 0.0
     for age in range(TILE_DAYS - 1, first - 1, -1):
-        amount = float(ring_tile(rows, row, plane, ring, today, age))
+        amount = float(ring_tile(rows, row, plane, tiles, today, age))
         fast += amount * plan.decay_power[0, age - first]
         middle += amount * plan.decay_power[1, age - first]
         slow += amount * plan.decay_power[2, age - first]
@@ -104,7 +103,7 @@ def decay_sealed(plan: Plan, rows: Rows, row: int, signal: int) -> None:
     rows.decays[row, slot + ANCHOR] = day - first
 
 
-@part
+@inlined
 def decayed(plan: Plan, rows: Rows, row: int, signal: int, decay: int) -> float:
     """Return a decayed sum of the sealed days as of the row's day, in the signal's whole units; 0-2 is 7, 28, 90 days."""
     slot = plan.signals[signal, SIGNAL_DECAY] * DECAY_COLUMNS
@@ -112,16 +111,16 @@ def decayed(plan: Plan, rows: Rows, row: int, signal: int, decay: int) -> float:
     return rows.decays[row, slot + decay] * plan.decay_power[decay, age] if age < TILE_DAYS else 0.0
 
 
-@part
-def ring_tile(rows: Rows, row: int, plane: int, first: int, today: int, age: int) -> int:
-    """Return the tile so many days (0 to 90) before the ring's place of today; `first` is where the ring begins."""
+@inlined
+def ring_tile(rows: Rows, row: int, plane: int, slot: int, today: int, age: int) -> int:
+    """Return the tile so many days (0 to 90) before the ring's place of today."""
     place = today - age
     if place < 0:
         place += TILE_DAYS
-    return np.int64(rows.narrow[row, first + place]) if plane == PLANE_NARROW else rows.wide[row, first + place]
+    return np.int64(rows.narrow[row, place, slot]) if plane == PLANE_NARROW else rows.wide[row, place, slot]
 
 
-@part
+@inlined
 def roll_day(plan: Plan, rows: Rows, row: int) -> None:
     """Seal today and open the next UTC day: the oldest tile falls out, sums lose the day that leaves their window."""
     day = rows.derived[row, DAY] + 1
@@ -135,17 +134,17 @@ def roll_day(plan: Plan, rows: Rows, row: int) -> None:
         if last_at < (day - TILE_DAYS) * DAY_MS:
             continue  # all its tiles are 0
         base = DERIVED_FIXED + signal * DERIVED_SIGNAL + SUMS
-        first = plan.signals[signal, SIGNAL_SLOT] * TILE_DAYS
+        slot = plan.signals[signal, SIGNAL_SLOT]
         for window in range(WINDOWS):
             if rows.derived[row, base + window] != 0:
-                rows.derived[row, base + window] -= ring_tile(rows, row, plane, first, today, WINDOW_DAYS[window])
-        fallen = ring_tile(rows, row, plane, first, today, 0)
+                rows.derived[row, base + window] -= ring_tile(rows, row, plane, slot, today, WINDOW_DAYS[window])
+        fallen = ring_tile(rows, row, plane, slot, today, 0)
         if fallen != 0:
             if plane == PLANE_NARROW:
-                rows.narrow[row, first + today] = 0
+                rows.narrow[row, today, slot] = 0
             else:
-                rows.wide[row, first + today] = 0
+                rows.wide[row, today, slot] = 0
         if plan.signals[signal, SIGNAL_DECAY] >= 0 and (
-            fallen != 0 or ring_tile(rows, row, plane, first, today, 1) != 0
+            fallen != 0 or ring_tile(rows, row, plane, slot, today, 1) != 0
         ):
             decay_sealed(plan, rows, row, signal)

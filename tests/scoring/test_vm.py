@@ -60,7 +60,7 @@ def test_compiled_equals_the_reference(program, point):
     """`holds` of the lowered program is `evaluate`, NaN and division by zero included."""
     lowered = lower([program])
     slots = np.concatenate([[point[number] for number in lowered.variables], lowered.literals])
-    assert holds(lowered.steps, lowered.starts[0], slots) == (evaluate(tuple(program), point) > 0)
+    assert holds(lowered.steps, lowered.ranges, lowered.starts[0], slots) == (evaluate(tuple(program), point) > 0)
 
 
 @given(programs=st.lists(condition(), min_size=2, max_size=4), point=POINTS)
@@ -70,7 +70,7 @@ def test_programs_lowered_together_do_not_mix(programs, point):
     lowered = lower(programs)
     slots = np.concatenate([[point[number] for number in lowered.variables], lowered.literals])
     for program, start in zip(programs, lowered.starts, strict=True):
-        assert holds(lowered.steps, start, slots) == (evaluate(tuple(program), point) > 0)
+        assert holds(lowered.steps, lowered.ranges, start, slots) == (evaluate(tuple(program), point) > 0)
 
 
 @given(
