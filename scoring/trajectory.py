@@ -112,16 +112,15 @@ def slope_per_day(closes: Shorts, newest: int, none: int) -> float:
         NaN where fewer than ``SLOPE_MINIMUM_DAYS`` days have a score. The sums are whole numbers, so exact.
     """
     n = sum_x = sum_y = sum_xx = sum_xy = np.int64(0)
-    day = newest
     for x in range(0, -SLOPE_DAYS, -1):
-        y = np.int64(closes[day])
+        place = newest + x
+        y = np.int64(closes[place if place >= 0 else place + closes.size])
         if y != none:
             n += 1
             sum_x += x
             sum_y += y
             sum_xx += x * x
             sum_xy += x * y
-        day = day - 1 if day > 0 else closes.size - 1
     if n < SLOPE_MINIMUM_DAYS:
         return math.nan
     return (n * sum_xy - sum_x * sum_y) / (n * sum_xx - sum_x * sum_x)

@@ -69,8 +69,10 @@ class Batch:
         Columns, one line an event.
     id_hash, timestamp_ms
         For the duplicates: hash of (source, id), and the record's timestamp.
-    records
-        The record behind each line.
+    places
+        int64, where each line's record stands in the stretch.
+    parts
+        The records of the stretch.
     refused
         Dead letters to be.
     rerouted
@@ -80,9 +82,19 @@ class Batch:
     events: Events
     id_hash: NDArray[np.uint64]
     timestamp_ms: NDArray[np.int64]
-    records: list[Record]
+    places: NDArray[np.int64]
+    parts: Sequence[Part]
     refused: list[Refused]
     rerouted: list[tuple[str, Message]]
+
+    def record(self, line: int) -> Record:
+        """Return the record behind a line. O(log records): few are asked for."""
+        place = self.places[line]
+        for part in self.parts:
+            index = int(np.searchsorted(part.places, place))
+            if index < part.places.size and part.places[index] == place:
+                return part.records[index]
+        raise AssertionError(place)
 
 
 class Intake:
@@ -142,7 +154,6 @@ class Intake:
     def batch(self, parts: Sequence[Part]) -> Batch:
         """Return the events of parts of the dense topics in the stretch's order."""
         columns: list[dict[str, Any]] = []
-        records: list[Record] = []
         refused: list[Refused] = []
         away: list[tuple[int, str, Message]] = []
         for part in parts:
@@ -151,21 +162,18 @@ class Intake:
             rows, home, gone = self._at_home(part, chunk, kept)
             away += gone
             columns.append(self._columns(part, chunk, kept, rows, home))
-            chosen = kept if home is None else kept[home]
-            whole = chosen.size == len(part.records)
-            records += part.records if whole else [part.records[k] for k in chosen.tolist()]
         merged = columns[0] if len(columns) == 1 else _concatenated(columns)
         if len(columns) > 1:
             order = np.argsort(merged["place"])
             merged = {name: column[order] for name, column in merged.items()}
-            records = [records[k] for k in order.tolist()]
         refused.sort(key=lambda line: line.place)
         away.sort(key=lambda line: line[0])
         return Batch(
             events=Events(**{name: merged[name] for name in Events._fields}),
             id_hash=merged["id_hash"],
             timestamp_ms=merged["timestamp_ms"],
-            records=records,
+            places=merged["place"],
+            parts=parts,
             refused=refused,
             rerouted=[(topic, message) for _, topic, message in away],
         )

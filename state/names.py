@@ -36,11 +36,12 @@ class EventNames:
     def resolve(self, names: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         """Return the route code and the hash of each name."""
         try:
-            numbers = [self._numbers[name] for name in names]
+            found = [self._numbers[name] for name in names]
         except KeyError:
             if len(self._numbers) > LIMIT:
                 self._numbers.clear()
-            numbers = [self._number(name) for name in names]
+            found = [self._number(name) for name in names]
+        numbers = np.array(found, np.int64)
         return self._code_of[numbers], self._hash_of[numbers]
 
     def _number(self, name: str) -> int:

@@ -227,14 +227,15 @@ class Partition(Book):
         if not runs:
             return
         records: dict[str, list[Record]] = {}
-        places: dict[str, list[NDArray[np.int64]]] = {}
-        start = 0
         for topic, run in runs:
             records.setdefault(topic, []).extend(run)
-            places.setdefault(topic, []).append(np.arange(start, start + len(run)))
-            start += len(run)
+        numbers = {topic: number for number, topic in enumerate(records)}
+        of_place = np.repeat([numbers[topic] for topic, _ in runs], [len(run) for _, run in runs])
         self._apply_parts(
-            [Part(topic, topic, chosen, np.concatenate(places[topic])) for topic, chosen in records.items()]
+            [
+                Part(topic, topic, chosen, np.flatnonzero(of_place == numbers[topic]))
+                for topic, chosen in records.items()
+            ]
         )
 
     def _apply_parts(self, parts: Sequence[Part]) -> None:
@@ -254,7 +255,7 @@ class Partition(Book):
         for topic, message in batch.rerouted:
             self._rerouted.append(message)
             self._count(topic, "rerouted", 1)
-        expired = [self._expired(batch.records[k], events, k) for k in np.flatnonzero(outcome == EXPIRED).tolist()]
+        expired = [self._expired(batch.record(k), events, k) for k in np.flatnonzero(outcome == EXPIRED).tolist()]
         self._refuse(batch.refused + expired)
 
     def _expired(self, record: Record, events: Events, line: int) -> Refused:
