@@ -20,12 +20,13 @@ a record again changes nothing, and applying from any earlier offset on ends in 
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 import msgspec
 
-Command = tuple[str | bytes, ...]
-"""A Redis command: name, key, arguments."""
+Command = tuple[str, ...]
+"""A Redis command: name, key, arguments. All is text: what is not comes from nobody who writes these topics."""
 
 STREAM_LENGTH: Final = 100_000
 """Alert records kept per partition, about 200 MB; older ones are in the topic."""
@@ -138,25 +139,28 @@ def _of_score(partition: int, account: str, value: bytes | None) -> list[Command
     key = key_of(partition, "account", account)
     # Emptied first: a field that is no longer known must not stay.
     commands: list[Command] = [("DEL", key)]
-    snapshot = None if value is None else _SNAPSHOT.decode(value)
-    if value is not None and snapshot is not None:
-        fields: list[str | bytes] = ["snapshot", value]
-        for name in _FLAT:
-            field = getattr(snapshot, name)
-            if field is not None:
-                fields += (name, str(field))
+    known: dict[str, str] = {}
+    if value is not None:
+        snapshot = _SNAPSHOT.decode(value)
+        known = {name: str(field) for name in _FLAT if (field := getattr(snapshot, name)) is not None}
+        fields = [part for pair in known.items() for part in pair]
         if snapshot.reasons:
             fields += ("reason_code", snapshot.reasons[0].code, "reason", snapshot.reasons[0].text)
-        commands.append(("HSET", key, *fields))
-    for rank in RANKS:
-        number = getattr(snapshot, rank, None)
-        place = key_of(partition, "rank", rank)
-        commands.append(("ZREM", place, account) if number is None else ("ZADD", place, str(number), account))
+        commands.append(("HSET", key, "snapshot", value.decode(), *fields))
+    for rank, place in zip(RANKS, _places_of(partition), strict=True):
+        number = known.get(rank)
+        commands.append(("ZREM", place, account) if number is None else ("ZADD", place, number, account))
     return commands
 
 
+@cache
+def _places_of(partition: int) -> tuple[str, ...]:
+    """Return the keys of the ranks."""
+    return tuple(key_of(partition, "rank", rank) for rank in RANKS)
+
+
 def _of_alert(partition: int, offset: int, value: bytes) -> list[Command]:
-    alert = _ALERT.decode(value)
+    alert, text = _ALERT.decode(value), value.decode()
     identity = alert.alert_id
     shown = (
         *("account_id", alert.account_id, "rule", alert.rule, "state", alert.state, "severity", alert.severity),
@@ -164,7 +168,7 @@ def _of_alert(partition: int, offset: int, value: bytes) -> list[Command]:
     )
     stream = key_of(partition, "alerts")
     commands: list[Command] = [
-        ("XADD", stream, "MAXLEN", str(STREAM_LENGTH), f"{offset + 1}-0", "alert_id", identity, *shown, "body", value)
+        ("XADD", stream, "MAXLEN", str(STREAM_LENGTH), f"{offset + 1}-0", "alert_id", identity, *shown, "body", text)
     ]
     body, everyone = key_of(partition, "alert", identity), key_of(partition, "open")
     own = key_of(partition, "open", alert.account_id)
@@ -173,7 +177,7 @@ def _of_alert(partition: int, offset: int, value: bytes) -> list[Command]:
     else:
         commands += [
             ("DEL", body),
-            ("HSET", body, *shown, "body", value),
+            ("HSET", body, *shown, "body", text),
             ("SADD", everyone, identity),
             ("SADD", own, identity),
         ]

@@ -45,7 +45,7 @@ class Applied(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One record as commands."""
+    """One record as commands; they are text, for MessagePack's binary type is not known to every Redis."""
 
     offset: int
     account: str
@@ -127,7 +127,7 @@ class Projection:
             The next offset to apply, which is below `first` when Redis has lost data and nothing was written; and how
             many records were new.
         """
-        packed = msgspec.msgpack.encode([(entry.offset, _as_text(entry.commands)) for entry in entries])
+        packed = msgspec.msgpack.encode([(entry.offset, entry.commands) for entry in entries])
         notice = notice_of(topic, partition, [entry.account for entry in entries])
         async with _telling_outages():
             offset, count = await self._script(
@@ -151,8 +151,3 @@ class Projection:
         async with _telling_outages():
             await self._client.hdel(written, topic)
             await self._client.hdel(applied, topic)
-
-
-def _as_text(commands: Sequence[Command]) -> list[list[str]]:
-    """Values are JSON, so text; MessagePack's binary type is not known to every Redis."""
-    return [[part if isinstance(part, str) else part.decode() for part in command] for command in commands]

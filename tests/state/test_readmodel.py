@@ -21,7 +21,7 @@ def test_a_score_replaces_the_whole_hash() -> None:
     value = orjson.dumps(SCORE)
     assert commands_of(SCORES, 3, 9, b"acme", value) == [
         ("DEL", "bw:{3}:account:acme"),
-        ("HSET", "bw:{3}:account:acme", "snapshot", value, "at", SCORE["at"], "band", "red", "health", "41.5"),
+        ("HSET", "bw:{3}:account:acme", "snapshot", value.decode(), "at", SCORE["at"], "band", "red", "health", "41.5"),
         ("ZADD", "bw:{3}:rank:health", "41.5", "acme"),
         ("ZREM", "bw:{3}:rank:risk", "acme"),
         ("ZREM", "bw:{3}:rank:value", "acme"),
