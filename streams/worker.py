@@ -27,7 +27,6 @@ from streams.reading import committed
 from streams.settings import Settings
 from streams.watchdog import LIMIT_SECONDS
 
-COLLECT_SECONDS = 30.0
 OUTPUT_TOPICS = ("scores", "alerts", "dead-letters", "journal")
 
 
@@ -116,12 +115,12 @@ def run(
         print(refusal, file=sys.stderr)
         return refusal.code
     _use_uvloop()
+    _collect_seldom()
     if new_fold is None:
         return _project(settings, observer)
     app = build(settings, new_fold, observer, watchdog_seconds=watchdog_seconds)
     beside = [ProjectorService(settings, observer)] if is_projecting else []
     loop = asyncio.new_event_loop()
-    _collect_seldom(loop)
     if cpu is not None:
         try:
             stay_on(cpu, loop)
@@ -143,7 +142,6 @@ def _project(settings: Settings, observer: Observer | None) -> int:
     logs.configure(settings)
 
     async def project() -> None:
-        _collect_seldom(asyncio.get_running_loop())
         task = asyncio.create_task(project_forever(settings, observer))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
@@ -154,22 +152,15 @@ def _project(settings: Settings, observer: Observer | None) -> int:
     return 0
 
 
-def _collect_seldom(loop: asyncio.AbstractEventLoop) -> None:
-    """Let Python's cycle collector run by the clock, not by how much was allocated.
+def _collect_seldom() -> None:
+    """Let Python's cycle collector run seldom.
 
-    Records come and go by the hundred thousand and form no cycles. Counting allocations, the collector would look through
-    them again and again: half of the cost of an event at its default pace, a thirtieth at a hundredth of it. Whatever
-    was imported is never looked at.
+    Records come and go by the hundred thousand and form no cycles; at its default pace the collector looks through
+    them again and again, half of the cost of an event here. Whatever was imported is never looked at again.
     """
     gc.collect()
     gc.freeze()
-    gc.disable()
-
-    def collect() -> None:
-        gc.collect()
-        loop.call_later(COLLECT_SECONDS, collect)
-
-    loop.call_later(COLLECT_SECONDS, collect)
+    gc.set_threshold(200_000, 20, 50)
 
 
 def _use_uvloop() -> None:
