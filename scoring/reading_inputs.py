@@ -142,16 +142,8 @@ def _input(name: str, table: Table, signals: dict[str, Signal]) -> Input:
 
 
 def _points(table: Table, key: str, too_few: str) -> tuple[tuple[float, float], ...]:
-    given = table.raw(key)
-    note = table.note(key)
-    form = "a list of points [[x, y], …], x rising, y from 0 to 100"
-    if not isinstance(given, list) or not all(_is_point(point) for point in given):
-        orelse = ", or steps" if given is None else ""
-        note(form, "nothing" if given is None else shown(given), f"give at least two points{orelse}")
-        return ()
-    points = tuple((float(x), float(y)) for x, y in given)
-    if not 2 <= len(points) <= MAX_KNOTS:
-        note(f"2 to {MAX_KNOTS} points", str(len(points)), too_few)
+    advice = "give at least two points, or steps" if table.raw(key) is None else "give at least two points"
+    points = _pairs(table, key, "a list of points [[x, y], …], x rising, y from 0 to 100", advice, too_few)
     for index, (left, right) in enumerate(pairwise(points)):
         if right[0] <= left[0]:
             table.note(f"{key}[{index + 1}]")(
@@ -165,15 +157,10 @@ def _points(table: Table, key: str, too_few: str) -> tuple[tuple[float, float], 
 
 def read_calibration(table: Table) -> tuple[tuple[float, float], ...]:
     """Return the points that bend a propensity's log-odds; none is as it should be."""
-    given, note = table.raw("calibration"), table.note("calibration")
-    if given is None:
+    if table.raw("calibration") is None:
         return ()
-    if not isinstance(given, list) or not all(_is_point(point) for point in given):
-        note("a list of points [[x, y], …] of log-odds", shown(given), "correct it")
-        return ()
-    points = tuple((float(x), float(y)) for x, y in given)
-    if not 2 <= len(points) <= MAX_KNOTS:
-        note(f"2 to {MAX_KNOTS} points", str(len(points)), "a line needs a start and an end")
+    form = "a list of points [[x, y], …] of log-odds"
+    points = _pairs(table, "calibration", form, "correct it", "a line needs a start and an end")
     for index, (left, right) in enumerate(pairwise(points)):
         if right[0] <= left[0] or right[1] < left[1]:
             table.note(f"calibration[{index + 1}]")(
@@ -184,6 +171,18 @@ def read_calibration(table: Table) -> tuple[tuple[float, float], ...]:
     for index, point in enumerate(points):
         if not all(-20 <= each <= 20 for each in point):
             table.note(f"calibration[{index}]")("log-odds from -20 to 20", shown(list(point)), "change it")
+    return points
+
+
+def _pairs(table: Table, key: str, form: str, advice: str, too_few: str) -> tuple[tuple[float, float], ...]:
+    """Return the key's points, 2 to `MAX_KNOTS`; what is no list of points is noted, and none are returned."""
+    given = table.raw(key)
+    if not isinstance(given, list) or not all(_is_point(point) for point in given):
+        table.note(key)(form, "nothing" if given is None else shown(given), advice)
+        return ()
+    points = tuple((float(x), float(y)) for x, y in given)
+    if not 2 <= len(points) <= MAX_KNOTS:
+        table.note(key)(f"2 to {MAX_KNOTS} points", str(len(points)), too_few)
     return points
 
 

@@ -83,32 +83,32 @@ def decay_sealed(plan: Plan, rows: Rows, row: int, signal: int) -> None:
     day = rows.derived[row, DAY]
     today = day % TILE_DAYS
     plane = plan.signals[signal, SIGNAL_PLANE]
-    tiles = plan.signals[signal, SIGNAL_SLOT]
+    slot = plan.signals[signal, SIGNAL_SLOT]
     first = 1
-    while first < TILE_DAYS and ring_tile(rows, row, plane, tiles, today, first) == 0:
+    while first < TILE_DAYS and ring_tile(rows, row, plane, slot, today, first) == 0:
         first += 1
     fast = middle = slow = total = squares = 0.0
     for age in range(TILE_DAYS - 1, first - 1, -1):
-        amount = float(ring_tile(rows, row, plane, tiles, today, age))
+        amount = float(ring_tile(rows, row, plane, slot, today, age))
         fast += amount * plan.decay_power[0, age - first]
         middle += amount * plan.decay_power[1, age - first]
         slow += amount * plan.decay_power[2, age - first]
         total += amount
         squares += amount * amount
-    slot = plan.signals[signal, SIGNAL_DECAY] * DECAY_COLUMNS
-    rows.decays[row, slot] = fast
-    rows.decays[row, slot + 1] = middle
-    rows.decays[row, slot + 2] = slow
-    rows.decays[row, slot + BURST] = squares / total if total > 0.0 else 0.0
-    rows.decays[row, slot + ANCHOR] = day - first
+    base = plan.signals[signal, SIGNAL_DECAY] * DECAY_COLUMNS
+    rows.decays[row, base] = fast
+    rows.decays[row, base + 1] = middle
+    rows.decays[row, base + 2] = slow
+    rows.decays[row, base + BURST] = squares / total if total > 0.0 else 0.0
+    rows.decays[row, base + ANCHOR] = day - first
 
 
 @inlined
 def decayed(plan: Plan, rows: Rows, row: int, signal: int, decay: int) -> float:
     """Return a decayed sum of the sealed days as of the row's day, in the signal's whole units; 0-2 is 7, 28, 90 days."""
-    slot = plan.signals[signal, SIGNAL_DECAY] * DECAY_COLUMNS
-    age = np.int64(rows.derived[row, DAY] - rows.decays[row, slot + ANCHOR])
-    return rows.decays[row, slot + decay] * plan.decay_power[decay, age] if age < TILE_DAYS else 0.0
+    base = plan.signals[signal, SIGNAL_DECAY] * DECAY_COLUMNS
+    age = np.int64(rows.derived[row, DAY] - rows.decays[row, base + ANCHOR])
+    return rows.decays[row, base + decay] * plan.decay_power[decay, age] if age < TILE_DAYS else 0.0
 
 
 @inlined

@@ -26,12 +26,17 @@ FREEZE_SECONDS = SESSION_SECONDS + 3.0
 """Others own the partitions when the zombie wakes."""
 
 AWAY_SECONDS = (2.0, 6.0)
+"""For how long brokers are away: from, to."""
+
 SILENT_SECONDS = (4.0, 12.0)
-SILENT_MINUTES = (120.0, 150.0)
-"""For how many seconds a broker, or Redis, is away."""
+"""For how long Redis is away."""
+
+LONG_SILENT_SECONDS = (120.0, 150.0)
+"""For how long Redis is away when it is away for minutes."""
 
 OTHER_MODEL = "ecommerce-rfm"
 OTHER_LAYOUT = Path(__file__).with_name("next_layout.py")
+
 POINT_SECONDS = 120.0
 """For a worker to come to a named point."""
 
@@ -382,7 +387,7 @@ CLASSES: Final[Mapping[str, Class]] = {
     "coordinator": Class("kill -9 of the coordinator of an open transaction", coordinator, is_shared=True),
     "disk_full": Class("a broker's disk full", disk_full, is_shared=True),
     "redis_away": Class("Redis away for seconds", partial(redis_away, SILENT_SECONDS), is_shared=True),
-    "redis_long_away": Class("Redis away for minutes", partial(redis_away, SILENT_MINUTES), is_shared=True),
+    "redis_long_away": Class("Redis away for minutes", partial(redis_away, LONG_SILENT_SECONDS), is_shared=True),
     "redis_killed": Class("kill -9 of Redis, its memory lost", redis_killed, is_shared=True),
     "redis_flushed": Class("FLUSHALL", redis_flushed, is_shared=True),
     "compaction": Class("compaction of the changelog, then kill -9", compaction),
