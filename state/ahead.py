@@ -1,7 +1,7 @@
 """Rows are fetched from memory while the ones before them are worked on.
 
 The rows of a large book do not fit a core's cache: waiting for them was a fifth of what an event costs. What is named
-here is what an evaluation reads; naming too much or too little changes no result.
+here is what an evaluation reads, or an encoding; naming too much or too little changes no result.
 """
 
 from scoring import plan as p
@@ -26,6 +26,15 @@ def fetch_columns(plan: Plan, rows: Rows, row: int) -> None:
         prefetch(rows.decays, row, column)
     for column in range(0, TILE_DAYS, 4 * LINE):
         prefetch(rows.totals, row, column)
+
+
+@inlined
+def fetch_written(rows: Rows, row: int) -> None:
+    """Begin to fetch the columns of a row that is soon encoded."""
+    for column in range(0, rows.ints.shape[1], LINE):
+        prefetch(rows.ints, row, column)
+    for column in range(0, rows.derived.shape[1], LINE):
+        prefetch(rows.derived, row, column)
 
 
 @inlined

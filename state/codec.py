@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scoring import plan as p
 from scoring.jit import entry, entry_without_gil, part
 from scoring.plan import Plan
+from state.ahead import fetch_written
 from state.closes import clipped
 from state.items import find_or_add, is_open
 from state.layout import (
@@ -42,6 +43,8 @@ from state.varint import MAXIMUM_BYTES, Bytes, put, put_hash, take, take_hash
 
 HOT_DAYS = 7
 """Sealed days the hot part may hold before the cold part is written anew: a week of daily use costs one cold record."""
+AHEAD = 4
+"""So many rows before its turn a row is fetched from memory."""
 ITEM_BYTES = 8 + 6 * MAXIMUM_BYTES
 
 
@@ -213,6 +216,8 @@ def encode_rows(
     place = 0
     for k in range(first, chosen.size):
         row = chosen[k]
+        if k + AHEAD < chosen.size:
+            fetch_written(rows, chosen[k + AHEAD])
         if place + 2 * bytes_needed(plan, rows, row) > buffer.size:
             return k
         if seal(rows, row, clock_ms):

@@ -5,9 +5,9 @@ Buffers are uint8 arrays; the caller has made sure of room (`MAXIMUM_BYTES` a nu
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from scoring.jit import inlined
 from state.layout import NO_VALUE
 
 MAXIMUM_BYTES = 10
@@ -15,7 +15,7 @@ MAXIMUM_BYTES = 10
 Bytes = NDArray[np.uint8]
 
 
-@njit(cache=True)
+@inlined
 def put(buffer: Bytes, place: int, number: int) -> int:
     """Write a number at a place and return the place after it."""
     if number == NO_VALUE:
@@ -31,7 +31,7 @@ def put(buffer: Bytes, place: int, number: int) -> int:
     return place + 1
 
 
-@njit(cache=True)
+@inlined
 def take(buffer: Bytes, place: int) -> tuple[int, int]:
     """Read a number at a place; return it and the place after it."""
     folded = np.uint64(0)
@@ -49,7 +49,7 @@ def take(buffer: Bytes, place: int) -> tuple[int, int]:
     return np.int64(folded >> np.uint64(1)) ^ -np.int64(folded & np.uint64(1)), place
 
 
-@njit(cache=True)
+@inlined
 def put_hash(buffer: Bytes, place: int, number: int) -> int:
     """Write a 64-bit hash as 8 bytes, low byte first, and return the place after it."""
     for k in range(8):
@@ -57,7 +57,7 @@ def put_hash(buffer: Bytes, place: int, number: int) -> int:
     return place + 8
 
 
-@njit(cache=True)
+@inlined
 def take_hash(buffer: Bytes, place: int) -> tuple[int, int]:
     """Read 8 bytes as a 64-bit hash; return it and the place after it."""
     number = np.uint64(0)
