@@ -24,7 +24,7 @@ from state.flush import Flush, Message
 from streams.access import kafka_refusal
 from streams.failpoints import Failpoints
 from streams.halt import FAILED, UNSAFE, halt
-from streams.lease import FLUSH_RECORDS, Lease
+from streams.lease import FLUSH_RECORDS, STRETCH_RECORDS, Lease
 from streams.logs import log_flush
 from streams.observer import Observer
 
@@ -34,6 +34,9 @@ RECORDS_PER_SECOND = 5_000
 """A large flush has more time, at a tenth of the speed of a broker with nothing else to do: a change of the model writes
 every row of a partition in one."""
 LONGEST_FLUSH_SECONDS = 270.0
+
+BACKLOG_RECORDS = STRETCH_RECORDS
+"""More than these, fetched and waiting in a partition, are a backlog: flushes grow, and alerts wait for them."""
 
 FLUSH_SHARE = 4
 """A flush is followed by at least this many times its own duration, so committing takes a fifth of the time at most."""
@@ -116,20 +119,26 @@ class Committer:
         began = -interval
         while True:
             await lease.is_dirty.wait()
-            await self._gather_more(lease, began + interval)
+            await self._gather_more(lease, began, interval)
             lease.is_dirty.clear()
             began = monotonic()
-            is_backlog = len(lease.inbox) > 0
+            is_backlog = lease.inbox.waiting > BACKLOG_RECORDS
             await self.flush(lease)
             wanted = max(self._min_seconds, FLUSH_SHARE * (monotonic() - began), 2 * interval if is_backlog else 0)
             interval = min(wanted, self._max_seconds)
 
-    async def _gather_more(self, lease: Lease, until: float) -> None:
-        """Wait for the interval to pass, for enough to write, or for an alert, which waits only while we catch up."""
+    async def _gather_more(self, lease: Lease, began: float, interval: float) -> None:
+        """Wait for the interval since a flush began to pass, or for enough to write.
+
+        An alert waits only while we catch up, else for the shortest interval: flushes in a row without one keep the
+        broker so busy that each takes longer than what was won.
+        """
         enough = lease.records_flushed + FLUSH_RECORDS
-        while (left := until - monotonic()) > 0 and lease.records_applied < enough:
-            if lease.fold.urgent and not len(lease.inbox):
-                return
+        while (left := began + interval - monotonic()) > 0 and lease.records_applied < enough:
+            if lease.fold.urgent and lease.inbox.waiting <= BACKLOG_RECORDS:
+                left = began + self._min_seconds - monotonic()
+                if left <= 0:
+                    return
             await asyncio.sleep(min(left, 0.01))
 
     async def flush(self, lease: Lease) -> None:
@@ -196,13 +205,19 @@ class Committer:
         others = [
             delivery for topic, messages in names.others(flush) for delivery in await _send(lease, topic, messages)
         ]
-        await _delivered(rows)
-        reach("changelog_written")
-        await _delivered(alerts)
-        reach("alerts_written")
-        await _delivered(others)
         offsets = {TopicPartition(names.inputs[topic], own): offset for topic, offset in flush.offsets.items()}
-        await producer.send_offsets_to_transaction(offsets, names.group)
+        sending = asyncio.ensure_future(producer.send_offsets_to_transaction(offsets, names.group))
+        try:
+            await _delivered(rows)
+            reach("changelog_written")
+            await _delivered(alerts)
+            reach("alerts_written")
+            await _delivered(others)
+        except BaseException:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            raise
+        await sending
         reach("offsets_sent")
         reach("before_commit")
         await producer.commit_transaction()

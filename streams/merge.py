@@ -25,6 +25,10 @@ PATIENCE_SECONDS = 15.0
 starved machine; giving up sooner let one topic of a backlog run months ahead of another, and the clock with it. It is
 limited only so that a partition without a leader does not hold up the other topics for ever."""
 
+FULL_BYTES = 1 << 20
+"""Of values held of a topic's partition at which its fetching pauses, once there are two chunks. By chunks alone, two of a
+few milliseconds paused it while the worker kept up, and what was left to fetch held the next request open."""
+
 SIBLING_WAIT_SECONDS = 0.05
 """Chunks of one fetch arrive within a few event-loop turns of each other; this only guards against a lost one."""
 
@@ -78,7 +82,12 @@ class RewoundError(Exception):
 class _Held:
     chunk: Chunk
     arrival: int
+    nbytes: int
     index: int = 0
+
+    @property
+    def left(self) -> int:
+        return len(self.chunk.records) - self.index
 
 
 class Inbox:
@@ -91,16 +100,25 @@ class Inbox:
     patience_seconds
         How long a topic known to have more is waited for, > 0.
     capacity
-        Chunks of one topic after which it counts as full, >= 1.
+        Chunks of one topic from which on it may count as full, >= 1.
+    full_bytes
+        Bytes of values in them with which it does, >= 0.
     """
 
-    def __init__(self, topics: Sequence[str], patience_seconds: float = PATIENCE_SECONDS, capacity: int = 2) -> None:
+    def __init__(
+        self,
+        topics: Sequence[str],
+        patience_seconds: float = PATIENCE_SECONDS,
+        capacity: int = 2,
+        full_bytes: int = FULL_BYTES,
+    ) -> None:
         self._rank = {topic: rank for rank, topic in enumerate(topics)}
         self._held: dict[str, deque[_Held]] = {topic: deque() for topic in topics}
         self._end: dict[str, int] = {}
         self._behind: set[str] = set()
         self._patience = patience_seconds
         self._capacity = capacity
+        self._full_bytes = full_bytes
         self._arrivals = 0
         self._siblings_missing = 0
         self._waiting_since: float | None = None
@@ -141,11 +159,18 @@ class Inbox:
         self._waiting_since = None
         self._arrivals += 1
         if chunk.records:
-            self._held[topic].append(_Held(chunk, self._arrivals))
+            nbytes = sum(len(record.value or b"") for record in chunk.records)
+            self._held[topic].append(_Held(chunk, self._arrivals, nbytes))
 
     def is_full(self, topic: str) -> bool:
         """Return whether fetching of the topic should pause."""
-        return len(self._held[topic]) >= self._capacity
+        held = self._held[topic]
+        return len(held) >= self._capacity and sum(each.nbytes for each in held) >= self._full_bytes
+
+    @property
+    def waiting(self) -> int:
+        """Records fetched and not yet handed out."""
+        return sum(each.left for held in self._held.values() for each in held)
 
     def applied_to(self, topic: str) -> int:
         """Return the offset below which everything was handed out, markers included; -1 before the first restart."""

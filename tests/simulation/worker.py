@@ -176,6 +176,8 @@ class Worker:
         if generation != self._generation or not self._is_flowing:
             return
         starts = leases.begin_serving(generation)
+        for lease in leases:
+            lease.inbox._full_bytes = 0  # two chunks pause fetching here as large ones do
         await self._network.pause(self._chance.choice((self._network.delay(), 0.2)))
         if generation == self._generation and self._is_flowing:
             self._positions = {TopicPartition(*place): offset for place, offset in starts.items()}

@@ -24,13 +24,13 @@ class At:
 
 def chunk(topic: str, start: int, *times: int, behind: bool = False, siblings: int = 1) -> Chunk:
     """Return a chunk whose records begin at offset ``start`` and have these timestamps."""
-    records = [At(start + index, time) for index, time in enumerate(times)]
+    records = [At(start + index, time, None, b"v") for index, time in enumerate(times)]
     return Chunk(topic, 0, records, start, start + len(times), behind, 1, siblings)
 
 
 def inbox(*chunks: Chunk, behind: tuple[str, ...] = ()) -> Inbox:
     """Return an inbox that was offered these chunks."""
-    made = Inbox(TOPICS, patience_seconds=0.5, capacity=2)
+    made = Inbox(TOPICS, patience_seconds=0.5, capacity=2, full_bytes=4)
     made.restart(dict.fromkeys(TOPICS, 0), behind)
     for each in chunks:
         made.offer(each)
@@ -144,10 +144,23 @@ def test_markers_count_as_applied_once_everything_before_them_is() -> None:
     assert box.applied_to("usage") == 4
 
 
-def test_a_topic_is_full_at_its_capacity() -> None:
-    """Two chunks fill a topic here, and only that one."""
-    box = inbox(chunk("usage", 0, 1), chunk("usage", 1, 2))
-    assert (box.is_full("usage"), box.is_full("billing")) == (True, False)
+def test_a_topic_is_full_at_its_capacity_and_its_bytes() -> None:
+    """Two chunks of four bytes together fill a topic here, and only that one; one alone never does, nor two small ones."""
+    small, large = (
+        inbox(chunk("usage", 0, 1), chunk("usage", 1, 2)),
+        inbox(chunk("usage", 0, 1, 2), chunk("usage", 2, 3, 4)),
+    )
+    alone = inbox(chunk("usage", 0, *range(9)))
+    assert (large.is_full("usage"), large.is_full("billing")) == (True, False)
+    assert (small.is_full("usage"), alone.is_full("usage")) == (False, False)
+
+
+def test_what_waits_is_counted_until_it_is_handed_out() -> None:
+    """Records of all topics wait; those handed out do not."""
+    box = inbox(chunk("usage", 0, 1, 3), chunk("billing", 0, 2))
+    before = box.waiting
+    box.take(1, 0.0)
+    assert (before, box.waiting) == (3, 2)
 
 
 times = st.lists(st.integers(0, 20), min_size=1, max_size=8)
