@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint type bench bench-peers bench-publish microbench profile histories leadtime sim bounds faults audit lock clean
+.PHONY: help setup demo test check lint type bench bench-peers bench-publish microbench profile histories books leadtime sim bounds faults audit lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ leadtime: setup ## how early a fading account is noticed, on 20 books that no th
 
 histories: setup ## backtest and calibrate the presets on the real histories in the folder DATA, as the table of docs/results.md
 	$(BIN)/python -m streams.backtest.histories $(DATA)
+
+books: setup ## calibrate a preset on one simulated book and judge it on another, as the table of docs/results.md
+	$(BIN)/python -m streams.backtest.books
 
 sim: setup ## simulate SEEDS more seeds of crashes and other faults (300); results add up over rounds
 	$(BIN)/python -m tests.simulation.rounds --seeds $(or $(SEEDS),300)

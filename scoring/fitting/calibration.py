@@ -5,7 +5,8 @@
     isotonic    a rising line through a few points as bent as the outcomes say, from ISOTONIC_OUTCOMES accounts on
 
 Each is fitted to what was said of rows not fitted to, and judged on later rows of other accounts; it is taken only where
-those are foretold better with it. None of them changes who stands above whom, but for ties.
+those are foretold better with it. None of them changes who stands above whom, but for ties, and none how many outcomes
+are said to come in all: that is the fit's, which has seen more rows and later ones than what is bent here (`centred`).
 
 References
 ----------
@@ -26,8 +27,10 @@ ISOTONIC_OUTCOMES = 300
 """Accounts with the outcome that a bent line needs."""
 OUTCOMES_PER_POINT = 20
 MOST_POINTS = 16
-PLATT_PULL = 4.0
+SLOPE_PULL = 4.0
 """A slope is believed to be 1, give or take a half."""
+HALVINGS = 60
+FURTHEST_SHIFT = 32.0
 NONE, PLATT, ISOTONIC = "none", "platt", "isotonic"
 
 
@@ -126,13 +129,31 @@ def choose_bend(unseen: Unseen, groups: int) -> tuple[Bend, Floats, dict[str, fl
                 continue
             judged |= test
             for form, chances in said.items():
-                bend = bend_of(form, unseen.where(train))
+                past = unseen.where(train)
+                bend = centred(bend_of(form, past), past.log_odds, unseen.ratio)
                 chances[test] = to_chance(bend.apply(unseen.log_odds[test]), unseen.ratio)
     if not judged.any():
         return STRAIGHT, said[NONE], {}
     losses = {form: log_loss(chances[judged], unseen.happened[judged]) for form, chances in said.items()}
     best = min(losses, key=lambda form: losses[form])
     return bend_of(best, unseen), said[best], losses
+
+
+def centred(bend: Bend, log_odds: Floats, ratio: float) -> Bend:
+    """Return a bend moved up or down until it says as many outcomes of these rows as their log-odds do unbent.
+
+    What was said of unseen rows was said by less than all of the past. Where outcomes grow more or fewer with time its mean
+    is off, and a bend that mended it would mend it a second time in a fit to everything.
+    """
+    if bend == STRAIGHT or not log_odds.size:
+        return bend
+    bent, wanted = bend.apply(log_odds), to_chance(log_odds, ratio).mean()
+    low, high = -FURTHEST_SHIFT, FURTHEST_SHIFT
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if to_chance(bent + middle, ratio).mean() < wanted else (low, middle)
+    shift = (low + high) / 2.0
+    return replace(bend, intercept=bend.intercept + shift, points=tuple((x, y + shift) for x, y in bend.points))
 
 
 def _forms(unseen: Unseen) -> tuple[str, ...]:
@@ -150,7 +171,7 @@ def bend_of(form: str, unseen: Unseen) -> Bend:
     """Return the bend of a form that fits what was said to what came; straight where there is too little to bend."""
     if form == PLATT:
         prior = Belief(0.0, np.ones(1), np.zeros(1), np.full(1, np.inf))
-        line = fit(unseen.log_odds[:, None], unseen.happened, prior, np.full(1, PLATT_PULL), unseen.ratio)
+        line = fit(unseen.log_odds[:, None], unseen.happened, prior, np.full(1, SLOPE_PULL), unseen.ratio)
         return Bend(PLATT, float(line.coefficients[0]), line.intercept)
     points = _points(unseen) if form == ISOTONIC else ()
     return Bend(ISOTONIC, points=points) if len(points) > 1 else STRAIGHT

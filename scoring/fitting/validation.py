@@ -5,14 +5,10 @@
 
 The gap is the horizon: what was still undecided at the cut was not known then. A fit that does not beat the belief
 on the folds goes back to it.
-
-How far a fit may go depends on how much there is to go by. What people set is believed, so with few outcomes only one
-term that they left out is fitted; all of them are moved from ten outcomes a term on.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,79 +16,15 @@ from numpy.typing import NDArray
 from scoring.arrays import Floats, Ints
 from scoring.backtest.ranking import auc, rank
 from scoring.fitting.calibration import STRAIGHT, Bend, Unseen, choose_bend, to_chance, to_log_odds
-from scoring.fitting.logistic import Belief, Fitted, evenly, fit, log_loss
+from scoring.fitting.logistic import Belief, Fitted, log_loss
+from scoring.fitting.reach import BASE_RATE, Evidence, Reach, fit_within, reaches
 
 CUTS = 3
 GROUPS = 5
-PENALTIES = (300.0, 100.0, 30.0, 10.0, 3.0)
-"""From nearly held to nearly free."""
-OUTCOMES_PER_TERM = 10
-"""Accounts with the outcome that each fitted coefficient needs (Peduzzi and others, Journal of Clinical Epidemiology 49,
-1996): with fewer, a regression makes confident mistakes."""
-UNSET_WIDTH = 2.5
-"""Standard deviation of what is believed of a coefficient nobody set: the usual weak prior for terms of about unit size
-(Gelman and others, Annals of Applied Statistics 2, 2008). Those that people set lie between 0.5 and 4."""
-
 RANKING_SLACK = 0.005
 """Fall of the AUC that is taken for noise."""
 
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Rows to fit to.
-
-    Parameters
-    ----------
-    terms
-        float64 [row, term].
-    happened
-        float64 [row], 1 where the outcome came within the horizon.
-    accounts
-        int64 [row], number of the row's account.
-    at_ms
-        int64 [row], as-of time, milliseconds UTC.
-    horizon_ms
-        Of the outcomes, > 0, milliseconds.
-    ratio
-        That over the model's horizon.
-    """
-
-    terms: Floats
-    happened: Floats
-    accounts: Ints
-    at_ms: Ints
-    horizon_ms: int
-    ratio: float
-
-
-class Reach(NamedTuple):
-    """How far a fit goes from the belief: which terms it moves, against which penalty, or the number of the only one."""
-
-    moved: str
-    penalty: float = np.inf
-    term: int = -1
-
-    def pull(self, terms: Floats) -> Floats:
-        """Return how strongly each coefficient is held, float64 [term]."""
-        if self.term < 0:
-            return evenly(terms, self.penalty)
-        return np.where(np.arange(terms.shape[1]) == self.term, UNSET_WIDTH**-2, np.inf)
-
-
-NO_TERM, UNSET_TERM, ALL_TERMS = "no term, only the base rate", "one term that nobody had set", "all terms"
-BASE_RATE = Reach(NO_TERM)
-
-
-def reaches(evidence: Evidence, belief: Belief) -> list[Reach]:
-    """Return how far fits to this much evidence may go, the nearest first."""
-    found = [BASE_RATE]
-    varies = evidence.terms.std(axis=0) > 0.0 if len(evidence.terms) else np.zeros(belief.coefficients.size, bool)
-    found += [Reach(UNSET_TERM, term=k) for k in np.flatnonzero(varies & (belief.coefficients == 0.0)).tolist()]
-    if np.unique(evidence.accounts[evidence.happened > 0]).size >= OUTCOMES_PER_TERM * varies.sum():
-        found += [Reach(ALL_TERMS, penalty) for penalty in PENALTIES]
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +102,7 @@ def choose(evidence: Evidence, belief: Belief) -> Choice:
         believed.append(to_chance(old.apply(log_odds), evidence.ratio))
         known = evidence.terms[train]
         for reach in ways:
-            found = fit(known, evidence.happened[train], belief, reach.pull(known), evidence.ratio)
+            found = fit_within(reach, known, evidence.happened[train], belief, evidence.ratio)
             said[reach].append(found.probabilities(evidence.terms[test], evidence.ratio))
     if not rows:
         return Choice(BASE_RATE, False, {}, np.empty(0, np.int64), np.empty(0), np.empty(0))

@@ -9,9 +9,11 @@ import numpy as np
 from scoring.arrays import Floats
 from scoring.backtest.figures import Predictions, figures_of
 from scoring.compile import Compiled, compile_model
-from scoring.fitting.logistic import Belief, Fitted, fit
+from scoring.fitting.calibration import centred
+from scoring.fitting.logistic import Belief, Fitted
+from scoring.fitting.reach import Evidence, fit_within
 from scoring.fitting.thresholds import threshold_for
-from scoring.fitting.validation import Choice, Evidence, choose, useless
+from scoring.fitting.validation import Choice, choose, useless
 from scoring.model import MeasureKind, Model, Propensity, Term, TermKind
 from state.work import PICTURE_HEALTH
 from streams.backtest.collect import Collected
@@ -100,15 +102,14 @@ def calibrate(collected: Collected, answers: Answers, compiled: Compiled, which:
     belief = belief_of(model, which)
     names = [term.text for term in propensity_of(model, which).terms]
     choice = choose(evidence, belief)
-    pull = choice.reach.pull(evidence.terms)
-    fitted = fit(evidence.terms, evidence.happened, belief, pull, evidence.ratio)
+    fitted = fit_within(choice.reach, evidence.terms, evidence.happened, belief, evidence.ratio)
     has_data = evidence.terms.std(axis=0) > 0.0
     idle = useless(evidence, fitted, names)
     kept = np.array([belief.coefficients[k] != 0.0 or name not in idle for k, name in enumerate(names)], bool)
     narrow = replace(evidence, terms=evidence.terms[:, kept])
-    fitted = fit(narrow.terms, narrow.happened, _part(belief, kept), pull[kept], narrow.ratio)
+    fitted = fit_within(choice.reach.within(kept), narrow.terms, narrow.happened, _part(belief, kept), narrow.ratio)
     # A straight bend is another intercept and other coefficients; only a bent one needs a place in the model.
-    bend = choice.bend
+    bend = centred(choice.bend, fitted.intercept + narrow.terms @ fitted.coefficients, narrow.ratio)
     fitted = Fitted(bend.intercept + bend.slope * fitted.intercept, bend.slope * fitted.coefficients)
     terms = [term for term, keep in zip(propensity_of(model, which).terms, kept, strict=True) if keep]
     unseen = [

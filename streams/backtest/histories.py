@@ -26,6 +26,19 @@ from streams.sharing import processes_for
 
 SEED = 20260101
 SHOWN = ("auc", "average_precision", "brier_skill", "ece", "calibration_slope")
+HEADS = (
+    "history",
+    "rows",
+    "outcomes",
+    "AUC",
+    "average precision",
+    "Brier skill",
+    "ECE",
+    "slope",
+    "best signal alone",
+    "before",
+)
+"""Of the columns of `row`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,19 +131,7 @@ def main(arguments: Sequence[str]) -> int:
         print("usage: python -m streams.backtest.histories DATA", file=sys.stderr)
         return 2
     data = Path(arguments[0])
-    heads = [
-        "history",
-        "rows",
-        "outcomes",
-        "AUC",
-        "average precision",
-        "Brier skill",
-        "ECE",
-        "slope",
-        "best signal alone",
-        "before",
-    ]
-    print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
+    print("| " + " | ".join(HEADS) + " |\n|" + "---|" * len(HEADS))
     for case in CASES:
         if (data / case.folder).is_dir():
             name = f"`{case.folder}`, {case.horizon}, {case.as_of}"

@@ -81,7 +81,7 @@ def _report(found: Calibrated, model: Model, which: str) -> dict[str, Any]:
         "model": {"name": model.name, "version": model.version, "fingerprint": model.fingerprint},
         "propensity": which,
         "improved": found.improved,
-        "moved": found.choice.reach.moved,
+        "moved": found.choice.reach.text,
         "penalty": None if found.choice.reach.penalty == float("inf") else found.choice.reach.penalty,
         "calibration": {"form": found.choice.bend.form, "log_loss": found.choice.bend_losses},
         "rows_not_fitted_to": int(found.choice.rows.size),

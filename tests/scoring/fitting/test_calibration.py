@@ -11,8 +11,10 @@ from scoring.fitting.calibration import (
     NONE,
     PLATT,
     STRAIGHT,
+    Bend,
     Unseen,
     bend_of,
+    centred,
     choose_bend,
     to_chance,
     to_log_odds,
@@ -42,9 +44,11 @@ def test_chances_and_log_odds_are_each_others_inverse(ratio: float) -> None:
 @pytest.mark.parametrize("ratio", [1.0, 0.3])
 def test_probabilities_that_are_too_mild_are_stretched(ratio: float) -> None:
     """Platt finds the slope and intercept that were planted; later rows of others are foretold better with it."""
-    rows = unseen(2000, lambda said: 1.6 * said + 1.0, ratio=ratio)
+    planted = centred(Bend(PLATT, 1.6), unseen(2000, lambda said: said, ratio=ratio).log_odds, ratio)
+    rows = unseen(2000, planted.apply, ratio=ratio)
     line = bend_of(PLATT, rows)
-    assert (line.slope, line.intercept) == (pytest.approx(1.6, abs=0.25), pytest.approx(1.0, abs=0.5))
+    assert line.slope == pytest.approx(1.6, abs=0.25)
+    assert line.intercept == pytest.approx(planted.intercept, abs=0.5)
     bend, said, losses = choose_bend(rows, 5)
     assert bend.form in (PLATT, ISOTONIC)
     assert losses[PLATT] < losses[NONE]
@@ -95,3 +99,31 @@ def test_nothing_to_judge_by_bends_nothing() -> None:
     """One stretch of time has none before it."""
     rows = unseen(100, lambda said: said)
     assert choose_bend(rows.where(rows.opened_ms == 0), 5)[0] == STRAIGHT
+
+
+@pytest.mark.parametrize("ratio", [1.0, 0.3])
+def test_a_bend_leaves_how_many_outcomes_are_said_to_the_fit(ratio: float) -> None:
+    """Whatever it does to the spread, the mean chance of the rows it is centred on is that of the unbent log-odds."""
+    log_odds = np.random.default_rng(2).normal(-3, 1.2, 5000)
+    wanted = to_chance(log_odds, ratio).mean()
+    for bend in (Bend(PLATT, 1.7, -2.0), Bend(ISOTONIC, points=((-5.0, -9.0), (-2.0, 1.0)))):
+        moved = centred(bend, log_odds, ratio)
+        assert to_chance(moved.apply(log_odds), ratio).mean() == pytest.approx(wanted, rel=1e-9)
+        assert np.ptp(moved.apply(log_odds) - bend.apply(log_odds)) < 1e-9
+    assert centred(STRAIGHT, log_odds, ratio) is STRAIGHT
+
+
+def test_a_base_rate_that_falls_with_time_is_not_mended_twice() -> None:
+    """Each stretch was said twice too high by what came before: a line says so, yet what is said with it is not lowered."""
+    rows = unseen(2000, lambda said: said - np.log(2))
+    assert bend_of(PLATT, rows).apply(np.array([-3.0])) == pytest.approx([-3.7], abs=0.15)
+    _, said, losses = choose_bend(rows, 5)
+    assert said.mean() == pytest.approx(to_chance(rows.log_odds, 1.0).mean(), rel=0.01)
+    assert losses[NONE] - losses[PLATT] < 2e-3 < _gain_uncentred(rows)
+
+
+def _gain_uncentred(rows: Unseen) -> float:
+    """Return how much less loss a line has that may lower all of it."""
+    said = (to_chance(each, 1.0) for each in (rows.log_odds, bend_of(PLATT, rows).apply(rows.log_odds)))
+    losses = [float(-np.log(np.where(rows.happened > 0, each, 1 - each)).mean()) for each in said]
+    return losses[0] - losses[1]

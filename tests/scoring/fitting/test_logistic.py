@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from scoring.fitting.logistic import Belief, evenly, fit, log_loss
+from scoring.fitting.logistic import Belief, Fitted, evenly, fit, log_loss
 
 
 def sample(rows: int, ratio: float = 1.0, seed: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -85,3 +85,29 @@ def test_a_separating_term_ends_at_a_finite_coefficient() -> None:
     found = fit(terms, happened, belief(-1.0), evenly(terms, 3.0))
     assert np.isfinite(found.coefficients).all()
     assert log_loss(found.probabilities(terms, 1.0), happened) < 0.2
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_terms_that_go_together_are_fitted_within_their_bounds(seed: int) -> None:
+    """Nothing better lies near: no small step of any coefficient, alone or with its double, that the bounds allow."""
+    chance = np.random.default_rng(seed)
+    one = chance.normal(0, 1, (3_000, 3))
+    terms = np.column_stack([one, one + 0.01 * chance.normal(0, 1, one.shape)])
+    happened = (chance.random(3_000) < 1 / (1 + np.exp(2 - one @ np.array([-1.0, 0.5, 0.0])))).astype(float)
+    prior, pull = belief(-0.5, -0.5, -0.5, 0, 0, 0, high=0.0), evenly(terms, 0.1)
+    found = fit(terms, happened, prior, pull)
+
+    def loss(intercept: float, coefficients: np.ndarray) -> float:
+        said = Fitted(intercept, coefficients).probabilities(terms, 1.0)
+        held = (pull * (coefficients - prior.coefficients) ** 2).sum() / 2
+        return log_loss(said, happened) * happened.size + held
+
+    least = loss(found.intercept, found.coefficients)
+    assert (found.coefficients <= 0).all()
+    for step in np.vstack([np.eye(6), np.eye(6) - np.roll(np.eye(6), 3, axis=1)]):
+        for size in (-1e-3, 1e-3):
+            tried = found.coefficients + size * step
+            if (tried <= 0).all():
+                assert loss(found.intercept, tried) >= least - 1e-9
+    for size in (-1e-3, 1e-3):
+        assert loss(found.intercept + size, found.coefficients) >= least - 1e-9

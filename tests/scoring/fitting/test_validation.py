@@ -3,17 +3,8 @@
 import numpy as np
 
 from scoring.fitting.logistic import Belief, evenly, fit
-from scoring.fitting.validation import (
-    BASE_RATE,
-    UNSET_TERM,
-    Evidence,
-    Reach,
-    choose,
-    folds,
-    ranking_within,
-    reaches,
-    useless,
-)
+from scoring.fitting.reach import BASE_RATE, UNSET_TERM, Evidence, Reach, fit_within, reaches
+from scoring.fitting.validation import choose, folds, ranking_within, useless
 
 DAY = 86_400_000
 
@@ -110,6 +101,6 @@ def test_few_outcomes_move_one_term_that_nobody_set() -> None:
     belief = believed(0.0, 0.7)
     assert np.unique(part.accounts[part.happened > 0]).size < 20
     assert [reach.moved for reach in reaches(part, belief)] == [BASE_RATE.moved, UNSET_TERM]
-    found = fit(part.terms, part.happened, belief, Reach(UNSET_TERM, term=0).pull(part.terms))
+    found = fit_within(Reach(UNSET_TERM, term=0), part.terms, part.happened, belief, 1.0)
     assert found.coefficients[1] == 0.7
     assert found.coefficients[0] < -0.5
