@@ -33,7 +33,6 @@ from streams.settings import Settings
 from streams.standing import behind_in_redis
 from streams.supervise import Child, Supervisor
 
-WARM_SECONDS = 4.0
 SLICE_SECONDS = 0.01
 SETTLE_SECONDS = 20.0
 COPY_SECONDS = 120.0
@@ -46,6 +45,25 @@ class _Alert(msgspec.Struct):
 
 
 _ALERT = msgspec.json.Decoder(_Alert)
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What a worker is fed.
+
+    Parameters
+    ----------
+    workload
+        The events; its span is how long feeding takes.
+    warm_seconds
+        Alerts of this first part of the span are not timed.
+    before
+        Events that the worker had committed before.
+    """
+
+    workload: Workload
+    warm_seconds: int
+    before: int
 
 
 @dataclass(frozen=True)
@@ -75,22 +93,19 @@ class Latency:
     start_seconds: float
 
 
-async def measure_latency(
-    settings: Settings, folder: Path, workload: Workload, before: int, tell: Callable[[str], None]
-) -> Latency:
-    """Start a worker on the state there is, feed it `workload` at its own pace, and time the alerts.
+async def measure_latency(settings: Settings, folder: Path, feed: Feed, tell: Callable[[str], None]) -> Latency:
+    """Start a worker on the state there is, feed it at the workload's own pace, and time the alerts.
 
     Parameters
     ----------
     settings, folder
         Of the worker, and where its log goes.
-    workload
-        What is fed; its span is how long it takes.
-    before
-        Events that the worker had committed before.
+    feed
+        What is fed.
     tell
         Takes progress lines.
     """
+    workload, before = feed.workload, feed.before
     child, copier = worker(settings, folder), projector(settings, folder)
     lines = list(workload.lines())
     seen: list[tuple[float, int]] = []
@@ -119,7 +134,7 @@ async def measure_latency(
             for each in reading:
                 each.cancel()
             await asyncio.gather(*reading, return_exceptions=True)
-    first_ms = workload.start_ms + WARM_SECONDS * 1000
+    first_ms = workload.start_ms + feed.warm_seconds * 1000
     waits = [
         [at - shift_ms - occurred for at, occurred in readings if occurred >= first_ms and occurred % HOUR_MS]
         for readings in (seen, shown)

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     from streams.bench.results import record  # noqa: PLC0415
     from streams.bench.run import Plan, bench, bench_restore  # noqa: PLC0415
 
-    plan = Plan(30_000, 2_000, 8) if options.quick else Plan(options.events, options.accounts)
+    plan = Plan(30_000, 2_000, 4, 4) if options.quick else Plan(options.events, options.accounts)
     value = bench_restore(options.restore, settings, note) if options.restore else bench(plan, settings, note)
     if options.results:
         record(options.results, "restore" if options.restore else "bench", ["bellwether", *sys.argv[1:]], value)
