@@ -233,6 +233,13 @@ RECOVERED = _gauge("playbook_recovered_ratio", "Share of a playbook's accounts t
 REFRESH = _gauge(
     "model_needs_refresh", "1 where calibration, ranking or inputs say so: the model should be looked at.", "reason"
 )
+SILENT = _gauge(
+    "silent_accounts", "Accounts that have reached the silence asked for; not a number where an outcome is stated."
+)
+HEARD_FROM = _gauge(
+    "heard_from_timestamp_seconds",
+    "From when on all events are known that break the silence asked for; not a number where none was ever deleted.",
+)
 NEWEST_CLOSE = _gauge("newest_close_timestamp_seconds", "Midnight that the newest record of `score-history` speaks of.")
 
 FEEDBACK_METRICS: Final = (
@@ -248,6 +255,8 @@ FEEDBACK_METRICS: Final = (
     GREENED,
     RECOVERED,
     REFRESH,
+    SILENT,
+    HEARD_FROM,
     NEWEST_CLOSE,
 )
 """Of `drift --follow`."""

@@ -10,7 +10,8 @@ from state.history import Fired
 from state.layout import DAY_MS, NEVER
 from streams.alert_contract import LOUD
 from streams.backtest.collect import Account, Collected
-from streams.backtest.outcomes import Answers, Moment
+from streams.backtest.outcomes import Answers
+from streams.backtest.silence import Moment
 
 WARNING_DAYS = 90
 """An alert counts as warning of an outcome that follows within so many days."""

@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 
 from state.layout import NO_VALUE
 from state.timestamps import parse_times
-from streams.backtest.question import OUTCOMES, Question, Silence
+from streams.backtest.question import OUTCOMES, Question
+from streams.backtest.silence import MOST_ACCOUNTS, SILENT, TIME_BITS, Moment, Silence, counted
 from streams.cli.files import EventFile
 from streams.halt import Refusal
 
 LINES_AT_ONCE = 8192
-TIME_BITS = 42
-"""Milliseconds of 139 years; the bits above hold the account's number."""
-MOST_ACCOUNTS = 1 << (62 - TIME_BITS)
 
 Times = NDArray[np.int64]
 
@@ -34,15 +32,6 @@ class _Event(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(_Event)
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """An outcome: whose, when (milliseconds UTC), and of which kind (`silent` and `returned` are those of a silence)."""
-
-    account: str
-    at_ms: int
-    kind: str
 
 
 @dataclass(slots=True)
@@ -67,15 +56,11 @@ class Answers:
 
     def happened(self, accounts: Sequence[str], at_ms: Times) -> NDArray[np.float64]:
         """Return 1 where the outcome came within the horizon after an as-of time, else 0."""
-        silence = self.question.outcome
-        until = at_ms + self.question.horizon_ms
-        since = until - silence.duration_ms if isinstance(silence, Silence) else at_ms
+        outcome, horizon_ms = self.question.outcome, self.question.horizon_ms
+        since, until = outcome.span(at_ms, horizon_ms) if isinstance(outcome, Silence) else (at_ms, at_ms + horizon_ms)
         numbers = np.array([self.numbers.get(account, -1) for account in accounts], np.int64)
-        found = np.searchsorted(self.keys, (numbers << TIME_BITS) + until) - np.searchsorted(
-            self.keys, (numbers << TIME_BITS) + np.maximum(since, 0)
-        )
-        spoke = (found > 0) & (numbers >= 0)
-        return (~spoke if isinstance(silence, Silence) else spoke).astype(np.float64)
+        spoke = counted(self.keys, numbers, since, until) > 0
+        return (~spoke if isinstance(outcome, Silence) else spoke).astype(np.float64)
 
     def index(self, accounts: Sequence[str], at_ms: Times) -> None:
         """Take the instants that `happened` counts: of the outcome, or of what a silence listens for."""
@@ -89,7 +74,7 @@ class Answers:
     @property
     def positives(self) -> int:
         """How many outcomes of the asked kind there are."""
-        kind = "silent" if isinstance(self.question.outcome, Silence) else self.question.outcome
+        kind = SILENT if isinstance(self.question.outcome, Silence) else self.question.outcome
         return sum(moment.kind == kind for moment in self.moments)
 
 
@@ -116,7 +101,7 @@ def _listen(answers: Answers, files: Sequence[EventFile], silence: Silence) -> N
     times: list[int] = []
     for file in files:
         for account, at_ms, event, _ in _events(file) if file.topic == silence.topic else ():
-            if silence.event in ("", event):
+            if silence.is_broken_by(event):
                 accounts.append(account)
                 times.append(at_ms)
     answers.index(accounts, _array(times))
@@ -124,12 +109,7 @@ def _listen(answers: Answers, files: Sequence[EventFile], silence: Silence) -> N
     for account, at_ms in zip(accounts, times, strict=True):
         last[account] = max(at_ms, last.get(account, at_ms))
     end_ms = max(last.values(), default=0)
-    answers.moments = [
-        Moment(account, at_ms + silence.duration_ms, "silent")
-        if at_ms + silence.duration_ms <= end_ms
-        else Moment(account, at_ms, "returned")
-        for account, at_ms in last.items()
-    ]
+    answers.moments = [silence.moment(account, at_ms, end_ms) for account, at_ms in last.items()]
 
 
 def _events(file: EventFile) -> Iterator[tuple[str, int, str, str]]:

@@ -2,9 +2,7 @@
 
 as of        horizon
   T |------------------------| T + h          rows: every account that can be predicted at T
-    |      outcome in [T, T + h): positive
-    |                        |
-    |   silence:…:D is reached where [T + h - D, T + h) holds no such event; with D = h: nothing after T
+    |      outcome in [T, T + h): positive; what a silence is, `silence.py` says
 """
 
 import re
@@ -15,6 +13,7 @@ from datetime import UTC, date, datetime
 from scoring.durations import format_duration, parse_duration
 from scoring.model import TOPICS
 from state.layout import DAY_MS
+from streams.backtest.silence import Silence
 from streams.halt import Refusal
 
 OUTCOMES = ("churned", "contracted", "renewed", "expanded")
@@ -24,23 +23,6 @@ MONDAY = 4
 
 _SILENCE = re.compile(r"silence:(?P<topic>[a-z]+)(:(?P<event>[^:]+))?:(?P<duration>\w+)")
 AsOf = Callable[[int], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """No event of a topic (of that name, where one is given) for a time.
-
-    Parameters
-    ----------
-    topic, event
-        What is listened for; "" = any event of the topic.
-    duration_ms
-        > 0, milliseconds.
-    """
-
-    topic: str
-    event: str
-    duration_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +43,15 @@ class Question:
     @property
     def text(self) -> str:
         """The outcome as it is written on the command line."""
-        if isinstance(self.outcome, str):
-            return self.outcome
-        parts = ("silence", self.outcome.topic, self.outcome.event, format_duration(self.outcome.duration_ms))
-        return ":".join(part for part in parts if part)
+        return outcome_text(self.outcome)
+
+
+def outcome_text(outcome: str | Silence) -> str:
+    """Return an outcome as it is written on the command line."""
+    if isinstance(outcome, str):
+        return outcome
+    parts = ("silence", outcome.topic, outcome.event, format_duration(outcome.duration_ms))
+    return ":".join(part for part in parts if part)
 
 
 def parse_outcome(text: str) -> str | Silence:

@@ -20,7 +20,8 @@ from state.work import PICTURE_EXPANSION, PICTURE_HEALTH, PICTURE_RISK
 from streams.backtest.alarms import alert_figures
 from streams.backtest.collect import Collected
 from streams.backtest.outcomes import Answers
-from streams.backtest.question import Question, Silence
+from streams.backtest.question import Question
+from streams.backtest.silence import SILENT, Silence
 
 FEWEST_POSITIVES = 10
 """Segments with fewer are listed without figures: they would say nothing."""
@@ -141,7 +142,7 @@ def _gains(predictions: Predictions) -> list[tuple[float, float | None]]:
 
 def kind_of(question: Question) -> str:
     """Return the kind of the outcomes that a question asks for."""
-    return "silent" if isinstance(question.outcome, Silence) else question.outcome
+    return SILENT if isinstance(question.outcome, Silence) else question.outcome
 
 
 def _by_band(

@@ -4,12 +4,11 @@ import argparse
 import asyncio
 from typing import Any
 
-from streams.backtest.question import OUTCOMES, parse_horizon
+from streams.backtest.question import parse_horizon, parse_outcome
 from streams.cli.output import note, quiet_client, result
 from streams.feedback.exporting import Exporting, expose
 from streams.feedback.following import reports
 from streams.feedback.joining import Question
-from streams.halt import Refusal
 from streams.settings import Settings
 
 EVERY_SECONDS = 3_600.0
@@ -27,8 +26,8 @@ def add_following(parser: argparse.ArgumentParser) -> None:
 
 def show(options: argparse.Namespace, settings: Settings, recent_ms: int) -> int:
     """Report once, or again and again."""
-    if options.outcome not in (None, *OUTCOMES):
-        raise Refusal(f"--outcome: expected one of {', '.join(OUTCOMES)} without a folder, got '{options.outcome}'")
+    if options.outcome is not None:
+        parse_outcome(options.outcome)
     horizon_ms = parse_horizon(options.horizon) if options.horizon else None
     quiet_client()
     exporting = expose(settings) if options.follow else None
@@ -61,6 +60,10 @@ def sentences(report: dict[str, Any]) -> str:
         lines.append(f"  {name:<10} {_kept(kept)}{ranked}")
     if not report["kept_promises"]["recent"]["rows"]:
         lines.append(f"  no prediction of {report['model']['name']} {report['model']['version']} is old enough yet")
+    if report["silence"]:
+        since = report["silence"]["heard_from"]
+        deleted = f"; events before {since[:10]} are not all known, so what they decide is left out" if since else ""
+        lines.append(f"  {report['silence']['silent']} accounts are silent{deleted}")
     lines.append("  before each outcome of late: band, and mean risk said")
     for days, kinds in report["said_before_outcomes"].items():
         for kind, words in kinds.items():

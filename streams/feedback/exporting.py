@@ -42,6 +42,10 @@ class Exporting:
             self._set(m.RECOVERED, _ratio(each["recovered"]), playbook=each["playbook"])
         for reason, is_needed in report["needs_refresh"].items():
             self._set(m.REFRESH, is_needed, reason=reason)
+        silence = report["silence"] or {"silent": None, "heard_from": None}
+        self._set(m.SILENT, silence["silent"])
+        since = silence["heard_from"]
+        self._set(m.HEARD_FROM, datetime.fromisoformat(since).timestamp() if since else None)
         self._set(m.NEWEST_CLOSE, datetime.fromisoformat(report["to"]).timestamp() or None)  # 1970: there is none yet
         self.is_ready = True
 

@@ -3,8 +3,8 @@
 It joins no group, commits nothing and writes nothing: workers do not know of it, and who starts it anew reads all again.
 """
 
-from collections.abc import AsyncGenerator, Callable
-from time import monotonic
+from collections.abc import AsyncGenerator, Callable, Mapping
+from time import monotonic, time
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -43,19 +43,23 @@ async def reports(
         No broker answers, a topic is missing, or no model can be read.
     """
     feedback = Feedback(question, await _models(settings))
-    places = {topic: await _places(settings, topic) for topic in (*EARLY, HISTORY)}
+    early_topics = (*EARLY, *feedback.heard)
+    places = {topic: await _places(settings, topic) for topic in (*early_topics, HISTORY)}
+    early = [place for topic in early_topics for place in places[topic]]
     consumer = AIOKafkaConsumer(
         **kafka(settings), isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="earliest"
     )
     try:
         await consumer.start()
-        reader = _Reader(consumer, feedback, told)
-        await reader.read([place for topic in EARLY for place in places[topic]])
+        topic_of = {place: topic for topic, own in places.items() for place in own}
+        reader = _Reader(consumer, feedback, topic_of, settings.future_skew_seconds * 1000, told)
+        await reader.read(early)
         await reader.read(places[HISTORY])
         await _learn(settings, feedback)
         yield feedback.report()
         while every_seconds is not None:
-            await reader.follow([place for each in places.values() for place in each], every_seconds)
+            await reader.follow(list(topic_of), every_seconds)
+            await reader.read(early)  # what broke a silence is known before what was said of that day is judged
             await _learn(settings, feedback)
             yield feedback.report()
     finally:
@@ -63,13 +67,23 @@ async def reports(
 
 
 class _Reader:
-    """Hands records over, and knows how far it has come."""
+    """Hands records over, and knows how far it has come and what was deleted before it could be read."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, feedback: Feedback, told: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        feedback: Feedback,
+        topic_of: Mapping[TopicPartition, str],
+        skew_ms: int,
+        told: Callable[[int], None],
+    ) -> None:
         self._consumer = consumer
         self._feedback = feedback
+        self._topic_of = topic_of
+        self._skew_ms = skew_ms
         self._told = told
         self._positions: dict[TopicPartition, int] = {}
+        self._gaps: set[TopicPartition] = set()
         self._count = 0
 
     async def read(self, places: list[TopicPartition]) -> None:
@@ -77,6 +91,9 @@ class _Reader:
         ends = await self._begin(places)
         while any(self._positions[place] < end for place, end in ends.items()):
             await self._poll(places)
+        for place in self._gaps.intersection(places):  # all of it was deleted: from now on nothing will be missed
+            self._feedback.miss(self._topic_of[place], round(time() * 1000))
+            self._gaps.discard(place)
 
     async def follow(self, places: list[TopicPartition], seconds: float) -> None:
         """Read what comes within some seconds."""
@@ -89,18 +106,26 @@ class _Reader:
         if self._consumer.assignment() != set(places):
             self._consumer.assign(places)
             for place, start in (await self._consumer.beginning_offsets(places)).items():
-                self._consumer.seek(place, max(start, self._positions.get(place, 0)))
+                known = self._positions.get(place, 0)
+                self._gaps |= {place} if start > known else set()
+                self._consumer.seek(place, max(start, known))
             self._positions |= {place: await self._consumer.position(place) for place in places}
         return dict(await self._consumer.end_offsets(places))
 
     async def _poll(self, places: list[TopicPartition]) -> None:
         for place, records in (await self._consumer.getmany(timeout_ms=POLL_MS)).items():
-            topic = next(name for name in (*EARLY, HISTORY) if place.topic.endswith(name))
-            for record in records:
-                self._feedback.take(topic, record)
-                self._count += 1
-                if self._count % TOLD_RECORDS == 0:
-                    self._told(self._count)
+            topic = self._topic_of[place]
+            if topic in self._feedback.heard:
+                if place in self._gaps:
+                    self._feedback.miss(topic, records[0].timestamp)
+                    self._gaps.discard(place)
+                self._feedback.hear(topic, records, self._skew_ms)
+            else:
+                for record in records:
+                    self._feedback.take(topic, record)
+            before, self._count = self._count, self._count + len(records)
+            if before // TOLD_RECORDS < self._count // TOLD_RECORDS:
+                self._told(self._count)
         # The position also passes what is never delivered: aborted records and transaction markers.
         self._positions |= {place: await self._consumer.position(place) for place in places}
 

@@ -8,7 +8,7 @@
 The newest predictions that can be judged, as many days as `recent_ms`, stand beside the older ones of the same model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from math import sqrt
@@ -23,6 +23,7 @@ from scoring.backtest.reliability import brier_skill, calibration_slope, quantil
 from scoring.model import Model
 from state.layout import DAY_MS
 from state.moments import rfc3339
+from streams.backtest.silence import SILENT, Silence
 from streams.feedback.ledger import INPUT, SCORE, Ledger, week_of
 
 KNOWN_AFTER_MS: Final = DAY_MS
@@ -53,7 +54,7 @@ class Asked:
     Parameters
     ----------
     outcome
-        Which outcome the risk is of.
+        Which outcome the risk is of: one that is stated, or a silence.
     horizon_ms
         Within which time, ms.
     ratio
@@ -62,7 +63,7 @@ class Asked:
         How much of the past counts as recent, ms.
     """
 
-    outcome: str
+    outcome: str | Silence
     horizon_ms: int
     ratio: float
     recent_ms: int
@@ -72,6 +73,11 @@ class Asked:
         """Return how many weeks a ledger must hold to answer."""
         span_ms = max(self.horizon_ms, AHEAD_DAYS[-1] * DAY_MS + STALE_MS) + 2 * self.recent_ms + KNOWN_AFTER_MS
         return span_ms // WEEK_MS + 2
+
+    @property
+    def kind(self) -> str:
+        """Return the kind that an outcome has."""
+        return SILENT if isinstance(self.outcome, Silence) else self.outcome
 
 
 class Rows(NamedTuple):
@@ -104,9 +110,11 @@ def rows_of(ledger: Ledger, asked: Asked) -> Rows:
     """Return the predictions of accounts that had not met the outcome before, with what came within the horizon."""
     met: dict[int, list[int]] = {}
     for account, at_ms, kind in ledger.outcomes():
-        if kind == asked.outcome and account in ledger.accounts:
+        # As in a history, what an account stated ends what is asked of its silence.
+        if (kind == asked.outcome or isinstance(asked.outcome, Silence)) and account in ledger.accounts:
             met.setdefault(ledger.accounts[account], []).append(at_ms)
-    parts = [_block(ledger, asked, met, first) for first in range(0, max(len(ledger.accounts), 1), BLOCK)]
+    names = list(ledger.accounts) if isinstance(asked.outcome, Silence) else []
+    parts = [_block(ledger, asked, met, first, names) for first in range(0, max(len(ledger.accounts), 1), BLOCK)]
     joined = Rows(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     if asked.ratio == 1.0:
         return joined
@@ -114,7 +122,7 @@ def rows_of(ledger: Ledger, asked: Asked) -> Rows:
     return joined._replace(risk=-np.expm1(np.log1p(-np.minimum(joined.risk, CERTAIN)) * np.float32(asked.ratio)))
 
 
-def _block(ledger: Ledger, asked: Asked, met: Mapping[int, list[int]], first: int) -> Rows:
+def _block(ledger: Ledger, asked: Asked, met: Mapping[int, list[int]], first: int, names: Sequence[str]) -> Rows:
     said = ledger.said[first : first + BLOCK]
     since_ms = said["day"].astype(np.int64) * DAY_MS + KNOWN_AFTER_MS
     is_asked, happened = said["day"] > 0, np.zeros(said.shape, bool)
@@ -124,6 +132,12 @@ def _block(ledger: Ledger, asked: Asked, met: Mapping[int, list[int]], first: in
             for at_ms in met[first + row]:
                 happened[row] |= (since_ms[row] <= at_ms) & (at_ms < since_ms[row] + asked.horizon_ms)
             is_asked[row] &= since_ms[row] <= met[first + row][0]
+    if isinstance(asked.outcome, Silence):
+        hearing = ledger.hearings[asked.outcome]
+        is_asked &= hearing.knows(since_ms, asked.horizon_ms)
+        rows, slots = np.nonzero(is_asked)
+        block = names[first : first + BLOCK]
+        happened[rows, slots] = hearing.spoke(block, rows, since_ms[rows, slots], asked.horizon_ms) == 0
     rows, slots = np.nonzero(is_asked)
     chosen = said[rows, slots]
     since = (since_ms[rows, slots] // DAY_MS).astype(np.uint16)
@@ -149,6 +163,7 @@ def judge(ledger: Ledger, asked: Asked, model: Model) -> dict[str, Any]:
         "by_month": _by_month(rows),
         "said_before_outcomes": _said_before(ledger, asked, names),
         "red_to_green": _red_to_green(ledger, asked, model),
+        "silence": _silence(ledger, asked),
         **_moved(ledger, asked),
     }
     best = model.band_names[-1]
@@ -199,7 +214,7 @@ def _said_before(ledger: Ledger, asked: Asked, bands: list[str]) -> dict[str, di
     said, now_ms = ledger.said, ledger.newest_ms
     since = said["day"].astype(np.int64) * DAY_MS + KNOWN_AFTER_MS
     found: dict[int, dict[str, list[tuple[int, int]]]] = {days: {} for days in AHEAD_DAYS}
-    for account, at_ms, kind in ledger.outcomes():
+    for account, at_ms, kind in _moments(ledger, asked):
         row = ledger.accounts.get(account)
         if row is None or not now_ms - asked.recent_ms < at_ms <= now_ms:
             continue
@@ -215,11 +230,27 @@ def _said_before(ledger: Ledger, asked: Asked, bands: list[str]) -> dict[str, di
     }
 
 
+def _moments(ledger: Ledger, asked: Asked) -> Iterable[tuple[str, int, str]]:
+    """Return account, instant (ms) and kind of what came: what was stated, or the silences asked for."""
+    if isinstance(asked.outcome, Silence):
+        return ledger.hearings[asked.outcome].moments(ledger.newest_ms)
+    return ledger.outcomes()
+
+
+def _silence(ledger: Ledger, asked: Asked) -> dict[str, Any] | None:
+    """Return how many accounts have reached the silence asked for, and from when on all that breaks it is known."""
+    if not isinstance(asked.outcome, Silence):
+        return None
+    heard_from_ms = ledger.hearings[asked.outcome].heard_from_ms
+    silent = sum(kind == SILENT for account, _, kind in _moments(ledger, asked) if account in ledger.accounts)
+    return {"silent": silent, "heard_from": rfc3339(heard_from_ms) if heard_from_ms else None}
+
+
 def _foreseen(report: dict[str, Any], asked: Asked, best: str) -> dict[str, float | None]:
     """Return days → share of the outcomes whose account stood in any band but the best then."""
     found: dict[str, float | None] = {}
     for days, kinds in report["said_before_outcomes"].items():
-        bands = kinds.get(asked.outcome, {"bands": {}})["bands"]
+        bands = kinds.get(asked.kind, {"bands": {}})["bands"]
         known = sum(bands.values())
         found[days] = 1 - bands[best] / known if known else None
     return found
@@ -280,7 +311,7 @@ def _verdicts(report: dict[str, Any], asked: Asked) -> tuple[dict[str, bool], li
         is_off = outcomes >= FEWEST_OUTCOMES and abs(z) > LARGEST_Z
         is_off = is_off and not 1 / FURTHEST_RATIO <= times <= FURTHEST_RATIO
     if is_off:
-        warnings.append(f"{said:.2%} were said to be {asked.outcome} and {came:.2%} were: calibrate the model again")
+        warnings.append(f"{said:.2%} were said to be {asked.kind} and {came:.2%} were: calibrate the model again")
     is_worse = _ranks_worse(before, recent)
     if is_worse:
         warnings.append(

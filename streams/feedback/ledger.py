@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from scoring.arrays import Ints
 from state.layout import DAY_MS
 from streams.backtest.question import MONDAY
+from streams.backtest.silence import Silence
+from streams.feedback.listening import Hearing
 
 FIRST_ROWS: Final = 1_024
 MOST_MODELS: Final = 255
@@ -63,6 +65,8 @@ class Ledger:
         """Latest midnight that a close speaks of, ms; 0 before the first."""
         self.present = ""
         """Fingerprint of the model that spoke then."""
+        self.hearings: dict[Silence, Hearing] = {}
+        """What was heard, for each silence that is asked for."""
         self._said = np.zeros((FIRST_ROWS, weeks), SAID)
         self._spreads: dict[str, dict[int, dict[Key, Ints]]] = {}
         self._outcomes: dict[str, set[tuple[int, str]]] = {}
@@ -107,13 +111,15 @@ class Ledger:
         days[days < oldest * 7 + MONDAY] = 0
 
     def forget(self, outcomes_before_ms: int, spread_weeks: int) -> None:
-        """Drop older outcomes, and what is between the first and the last weeks of a model's spreads."""
+        """Drop older outcomes and what was heard before they can matter, and what is between the first and the last weeks of a model's spreads."""
         for account in list(self._outcomes):
             kept = {each for each in self._outcomes[account] if each[0] >= outcomes_before_ms}
             if kept:
                 self._outcomes[account] = kept
             else:
                 del self._outcomes[account]
+        for silence, hearing in self.hearings.items():
+            hearing.forget(outcomes_before_ms - silence.duration_ms)
         for by_week in self._spreads.values():
             for week in sorted(by_week)[spread_weeks:-spread_weeks]:
                 del by_week[week]

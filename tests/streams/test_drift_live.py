@@ -129,11 +129,11 @@ def asked(settings: Settings) -> dict:
 
 
 @contextmanager
-def following(settings: Settings) -> Iterator[int]:
+def following(settings: Settings, words: tuple[str, ...] = WORDS) -> Iterator[int]:
     """Run the command for good; yield the port of its metrics."""
     (port,) = free_ports(1)
     environ = {**os.environ, **replace(settings, metrics_port=port).environ(), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "streams.cli", "drift", *WORDS, "--follow", "--every", "1"]
+    command = [sys.executable, "-m", "streams.cli", "drift", *words, "--follow", "--every", "1"]
     process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL)
     try:
         yield port
