@@ -4,9 +4,12 @@ The rows of a large book do not fit a core's cache: waiting for them was a fifth
 here is what an evaluation reads, or an encoding; naming too much or too little changes no result.
 """
 
+from typing import Any
+
 from scoring import plan as p
 from scoring.jit import inlined, prefetch
 from scoring.plan import Plan
+from state.items import identity_of, slot_of
 from state.layout import DAY, SIGNAL_COLUMNS, TILE_DAYS
 from state.rows import Rows
 from state.tiles import WINDOW_DAYS
@@ -35,6 +38,36 @@ def fetch_written(rows: Rows, row: int) -> None:
         prefetch(rows.ints, row, column)
     for column in range(0, rows.derived.shape[1], LINE):
         prefetch(rows.derived, row, column)
+
+
+@inlined
+def fetch_hot_days(rows: Rows, row: int) -> None:
+    """Begin to fetch the tiles of the row that is encoded next: today's and those of the days before it."""
+    today = rows.derived[row, DAY] % TILE_DAYS
+    for days in (0, 3, 6):
+        fetch_day(rows, row, (today + TILE_DAYS - days) % TILE_DAYS)
+
+
+@inlined
+def fetch_places(plan: Plan, rows: Rows, events: Any, i: int) -> None:
+    """Begin to fetch where the hash index has the user or event name of an event that comes soon."""
+    row, code = events.row[i], events.code[i]
+    for route in range(plan.route_start[code], plan.route_start[code + 1]):
+        signal = plan.route_signal[route]
+        if plan.signals[signal, p.SIGNAL_MEASURE] == p.DISTINCT:
+            prefetch(rows.slots, slot_of(rows, row, signal, identity_of(plan, signal, events, i)), 0)
+
+
+@inlined
+def fetch_items(plan: Plan, rows: Rows, events: Any, i: int) -> None:
+    """Begin to fetch the user or event name of the next event, where the index has one."""
+    row, code = events.row[i], events.code[i]
+    for route in range(plan.route_start[code], plan.route_start[code + 1]):
+        signal = plan.route_signal[route]
+        if plan.signals[signal, p.SIGNAL_MEASURE] == p.DISTINCT:
+            index = rows.slots[slot_of(rows, row, signal, identity_of(plan, signal, events, i))]
+            if index > 0:
+                prefetch(rows.items, index - 1, 0)
 
 
 @inlined

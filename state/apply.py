@@ -14,8 +14,8 @@ from scoring import plan as p
 from scoring.jit import entry, inlined
 from scoring.plan import Plan
 from state.advance import advance, settle, sleep_until, start_row, wait_for_next
-from state.ahead import fetch_columns, fetch_tiles
-from state.items import close_item, escalate_item, open_item, see_distinct
+from state.ahead import fetch_columns, fetch_items, fetch_places, fetch_tiles
+from state.items import close_item, escalate_item, identity_of, open_item, see_distinct
 from state.layout import (
     AS_OF,
     CLOSED,
@@ -144,7 +144,7 @@ def add_measure(plan: Plan, rows: Rows, row: int, signal: int, events: Events, i
         if amount != NO_VALUE and amount != 0:
             add_counted(plan, rows, row, signal, day, amount)
     elif measure == p.DISTINCT:
-        identity = events.user[i] if field == p.USER else events.name[i]
+        identity = identity_of(plan, signal, events, i)
         if identity != 0:
             see_distinct(plan, rows, row, signal, identity, day)
     elif measure == p.ACTIVE_DAYS:
@@ -205,7 +205,9 @@ def apply_events(
             continue
         if i + 2 < events.row.size:
             fetch_columns(plan, rows, events.row[i + 2])
+            fetch_places(plan, rows, events, i + 2)
             fetch_tiles(rows, events.row[i + 1])
+            fetch_items(plan, rows, events, i + 1)
         row = events.row[i]
         at_ms = events.at[i]
         result = begin(plan, rows, work, row, events.topic[i], events.offset[i], at_ms, clock_ms)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scoring import plan as p
 from scoring.jit import entry, entry_without_gil, part
 from scoring.plan import Plan
-from state.ahead import fetch_written
+from state.ahead import fetch_hot_days, fetch_written
 from state.closes import clipped
 from state.items import find_or_add, is_open
 from state.layout import (
@@ -218,6 +218,7 @@ def encode_rows(
         row = chosen[k]
         if k + AHEAD < chosen.size:
             fetch_written(rows, chosen[k + AHEAD])
+            fetch_hot_days(rows, chosen[k + 1])
         if place + 2 * bytes_needed(plan, rows, row) > buffer.size:
             return k
         if seal(rows, row, clock_ms):

@@ -14,10 +14,12 @@ when it was reopened after its last close. A close that arrives before the openi
 kept 90 days and settles it.
 """
 
+from typing import Any
+
 import numpy as np
 
 from scoring.jit import entry, inlined, part
-from scoring.plan import DISTINCT, SIGNAL_MEASURE, SIGNAL_MINIMUM_SEVERITY, SIGNAL_SLOT, Plan
+from scoring.plan import DISTINCT, SIGNAL_FIELD, SIGNAL_MEASURE, SIGNAL_MINIMUM_SEVERITY, SIGNAL_SLOT, USER, Plan
 from state.layout import (
     DAY,
     DAY_MS,
@@ -35,6 +37,12 @@ from state.tiles import add_to_tile
 
 NORMAL_SEVERITY = 1
 """An item whose severity nobody stated counts as normal."""
+
+
+@inlined
+def identity_of(plan: Plan, signal: int, events: Any, i: int) -> int:
+    """Return the hash by which a distinct signal counts an event (`state.apply.Events`): its user's or its name's, 0 = none."""
+    return events.user[i] if plan.signals[signal, SIGNAL_FIELD] == USER else events.name[i]
 
 
 @inlined

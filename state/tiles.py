@@ -90,6 +90,8 @@ def decay_sealed(plan: Plan, rows: Rows, row: int, signal: int) -> None:
     fast = middle = slow = total = squares = 0.0
     for age in range(TILE_DAYS - 1, first - 1, -1):
         amount = float(ring_tile(rows, row, plane, slot, today, age))
+        if amount == 0.0:
+            continue  # adds nothing, and most days of most accounts are such days
         fast += amount * plan.decay_power[0, age - first]
         middle += amount * plan.decay_power[1, age - first]
         slow += amount * plan.decay_power[2, age - first]
