@@ -119,8 +119,9 @@ class Projector(ConsumerRebalanceListener):
         while True:
             try:
                 await self._begin_reading()
-                for tp, records in (await self._consumer.getmany(timeout_ms=POLL_MS)).items():
-                    await self._apply(tp, records)
+                found = await self._consumer.getmany(timeout_ms=POLL_MS)
+                for tp in sorted(found, key=self._place):  # alerts first: somebody waits for them
+                    await self._apply(tp, found[tp])
                 if monotonic() - checked >= CHECK_SECONDS:
                     await self._check()
                     checked = monotonic()
