@@ -36,7 +36,7 @@ class Choice:
     reach
         How far the fit goes.
     is_better
-        Whether it foretells those rows better than the belief.
+        Whether it foretells those rows better than the belief with its own base rate, and than a new base rate alone.
     losses
         Reach → mean log-loss over all test rows.
     rows
@@ -113,8 +113,10 @@ def choose(evidence: Evidence, belief: Belief) -> Choice:
     ranking = [reach for reach in ways if ranking_within(said[reach], happened) >= least]
     best = min(ranking or [BASE_RATE], key=lambda reach: losses[reach])
     before, after = np.concatenate(believed), np.concatenate(said[best])
-    # Coefficients are compared under the base rates of the same folds; a base rate alone has the belief's own to beat.
-    to_beat = log_loss(before, np.concatenate(happened)) if best == BASE_RATE else losses[BASE_RATE]
+    # A base rate learned from the past may be worse than the belief's own: what is written is both, so both are to be beaten.
+    to_beat = log_loss(before, np.concatenate(happened))
+    if best != BASE_RATE:
+        to_beat = min(to_beat, losses[BASE_RATE])
     rankings = (ranking_within(believed, happened), ranking_within(said[best], happened))
     bend, bent, bend_losses = choose_bend(_unseen(evidence, chosen, after), GROUPS)
     is_better = losses[best] < to_beat

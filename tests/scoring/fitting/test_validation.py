@@ -1,8 +1,11 @@
 """Folds keep past from future and accounts apart; the choice beats neither chance nor the belief by accident."""
 
-import numpy as np
+from dataclasses import replace
 
-from scoring.fitting.logistic import Belief, evenly, fit
+import numpy as np
+import pytest
+
+from scoring.fitting.logistic import Belief, evenly, fit, log_loss
 from scoring.fitting.reach import BASE_RATE, UNSET_TERM, Evidence, Reach, fit_within, reaches
 from scoring.fitting.validation import choose, folds, ranking_within, useless
 
@@ -70,6 +73,23 @@ def test_a_fit_that_ranks_worse_is_not_chosen() -> None:
         before, after = (ranking_within(each, happened) for each in said)
         # Where none ranks as well the belief's own order is kept, fitted to the base rate fold by fold.
         assert after >= before - 0.005 or choice.reach == BASE_RATE
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_called_better_foretells_unseen_rows_better_than_the_belief(seed: int) -> None:
+    """Outcomes grow rarer and the belief knows how rare: a term it lacks is real, but with the past's base rate it is no gain."""
+    rows = evidence(-0.3, seed=seed)
+    kept = np.random.default_rng(seed).random(rows.happened.size) < np.exp(-rows.at_ms / (70 * DAY))
+    rarer = replace(rows, happened=rows.happened * kept)
+    late = Belief(-6.0, np.zeros(2), np.full(2, -np.inf), np.full(2, np.inf))
+    chosen, steady = choose(rarer, late), choose(rows, believed(0.0, 0.0))
+    assert chosen.reach != BASE_RATE
+    assert chosen.losses[chosen.reach] < chosen.losses[BASE_RATE]
+    assert not chosen.is_better
+    assert steady.is_better
+    for choice, came in ((chosen, rarer.happened), (steady, rows.happened)):
+        losses = [log_loss(said, came[choice.rows]) for said in (choice.believed, choice.fitted)]
+        assert choice.is_better == (losses[1] < losses[0])
 
 
 def _tested(rows: Evidence) -> list[np.ndarray]:
