@@ -1,4 +1,7 @@
-"""How long a worker takes to restore many accounts, from a changelog written here as its flushes would write it."""
+"""A book of many accounts: how long a worker restores it, and how fast it then is with events that meet all equally often.
+
+The changelog is written here as a worker's flushes would write it.
+"""
 
 import asyncio
 import tempfile
@@ -16,18 +19,23 @@ from numpy.typing import NDArray
 
 from state.murmur2 import partition_of
 from streams import topics
-from streams.bench.throughput import pid_of, scrape, worker
-from streams.bench.workload import DAY_MS, Line, Workload
+from streams.bench.loading import preload
+from streams.bench.progress import Progress
+from streams.bench.throughput import STALL_SECONDS, pid_of, pinned, scrape, until, worker
+from streams.bench.workload import DAY_MS, TOPICS, Line, Workload
 from streams.halt import Refusal
 from streams.outbox import Outbox
 from streams.scorer import load_compiled, new_partition
 from streams.settings import Settings
-from streams.supervise import Supervisor
+from streams.supervise import Child, Supervisor
 
 EVENTS_PER_ACCOUNT = 2
 STRETCH = 2_000
 TELL_EVERY = 200_000
 SPAN_DAYS = 30
+WIDE_SHARE = 0.6
+WIDE_DAYS = 2.4
+"""Events afterwards: so many an account in so many days are a quarter a day, as in W1."""
 POLL_SECONDS = 0.25
 READY_SECONDS = 900.0
 RESTORING = "bellwether_partitions restoring"
@@ -98,7 +106,7 @@ class _Record(NamedTuple):
 
 
 async def measure_crowd(settings: Settings, accounts: int, tell: Callable[[str], None]) -> dict[str, float]:
-    """Write the changelog of a book, start a worker on it, and return what its restore took.
+    """Write the changelog of a book and events to come, start a worker on it, and return what it took.
 
     Parameters
     ----------
@@ -112,7 +120,8 @@ async def measure_crowd(settings: Settings, accounts: int, tell: Callable[[str],
     Returns
     -------
     dict
-        Figures by name. `assignments` is 1 when the group never missed the worker's heartbeats meanwhile.
+        Figures by name. `assignments` is 1 when the group never missed the worker's heartbeats meanwhile; `wide_…` are
+        of the events after the restore.
     """
     await topics.create(settings)
     crowd = Crowd(accounts * EVENTS_PER_ACCOUNT, accounts, span_ms=SPAN_DAYS * DAY_MS)
@@ -123,41 +132,64 @@ async def measure_crowd(settings: Settings, accounts: int, tell: Callable[[str],
             if number % TELL_EVERY == 0:
                 tell(f"filling the book: {number:,} of {crowd.events:,} events")
         await writer.end(tell)
+    wide = Crowd(int(WIDE_SHARE * accounts), accounts, crowd.end_ms, int(WIDE_DAYS * DAY_MS), seed=2)
+    await preload(wide, settings, tell)
     with tempfile.TemporaryDirectory(prefix="bellwether-crowd-") as folder:
-        return await _restart(settings, Path(folder), tell)
+        child = worker(settings, Path(folder), *pinned())
+        async with Supervisor([child], tell) as supervisor:
+            pid = await pid_of(supervisor, child)
+            restored = await _restored(settings, child, pid, tell)
+            if supervisor.restarts:
+                raise Refusal(f"worker: expected it to be restored at its first start{child.last_words()}")
+            return {**restored, **await _carried(settings, pid, crowd.events, wide.events, tell)}
 
 
-async def _restart(settings: Settings, folder: Path, tell: Callable[[str], None]) -> dict[str, float]:
-    child, began = worker(settings, folder), monotonic()
-    async with Supervisor([child], tell) as supervisor:
-        process = psutil.Process(await pid_of(supervisor, child))
-        first = spent = 0.0
-        told = began
-        while True:
-            await asyncio.sleep(POLL_SECONDS)
-            now, found = monotonic(), await _sample(settings)
-            if not first and (found.get(RESTORING) or found.get(SERVING)):
-                first, spent = now, sum(process.cpu_times()[:2])
-            if found.get(SERVING) == settings.partitions:
-                break
-            if now - began > READY_SECONDS or supervisor.restarts:
-                raise Refusal(f"worker: expected it to be restored{child.last_words()}")
-            if now - told > 2:
-                told = now
-                tell(f"restoring: {found.get('bellwether_restored_records', 0):,.0f} changelog records read")
-        cpu_seconds = sum(process.cpu_times()[:2]) - spent
-        known = sum(number for name, number in found.items() if name.startswith("bellwether_accounts "))
-        return {
-            "accounts": known,
-            "changelog_records": found["bellwether_restored_records"],
-            "restore_seconds": round(now - first, 1),
-            "restore_cpu_seconds": round(cpu_seconds, 1),
-            "accounts_per_second": round(known / (now - first)),
-            "cpu_microseconds_per_account": round(cpu_seconds / known * 1e6, 1),
-            "start_to_serving_seconds": round(now - began, 1),
-            "resident_bytes": process.memory_info().rss,
-            "assignments": found["bellwether_rebalances_total"],
-        }
+async def _restored(settings: Settings, child: Child, pid: int, tell: Callable[[str], None]) -> dict[str, float]:
+    """Return what the restore took."""
+    process, began = psutil.Process(pid), monotonic()
+    first = spent = 0.0
+    told = began
+    while True:
+        await asyncio.sleep(POLL_SECONDS)
+        now, found = monotonic(), await _sample(settings)
+        if not first and (found.get(RESTORING) or found.get(SERVING)):
+            first, spent = now, sum(process.cpu_times()[:2])
+        if found.get(SERVING) == settings.partitions:
+            break
+        if now - began > READY_SECONDS or not process.is_running():
+            raise Refusal(f"worker: expected it to be restored{child.last_words()}")
+        if now - told > 2:
+            told = now
+            tell(f"restoring: {found.get('bellwether_restored_records', 0):,.0f} changelog records read")
+    cpu_seconds = sum(process.cpu_times()[:2]) - spent
+    known = sum(number for name, number in found.items() if name.startswith("bellwether_accounts "))
+    return {
+        "accounts": known,
+        "changelog_records": found["bellwether_restored_records"],
+        "restore_seconds": round(now - first, 1),
+        "restore_cpu_seconds": round(cpu_seconds, 1),
+        "accounts_per_second": round(known / (now - first)),
+        "cpu_microseconds_per_account": round(cpu_seconds / known * 1e6, 1),
+        "start_to_serving_seconds": round(now - began, 1),
+        "resident_bytes": process.memory_info().rss,
+        "assignments": found["bellwether_rebalances_total"],
+    }
+
+
+async def _carried(
+    settings: Settings, pid: int, before: int, events: int, tell: Callable[[str], None]
+) -> dict[str, float]:
+    """Return how fast the events after the restore were committed, from now on."""
+    async with Progress(settings, TOPICS, pid) as progress:
+        first = await progress.sample()
+        last = await until(progress, before + events, STALL_SECONDS, tell)
+    done = before + events - max(first.committed, before)
+    return {
+        "wide_events": events,
+        "wide_events_per_second": round(done / (last.at - first.at)),
+        "wide_cpu_seconds_per_million": round((last.cpu_seconds - first.cpu_seconds) / done * 1e6, 2),
+        "wide_resident_bytes": last.resident_bytes,
+    }
 
 
 async def _sample(settings: Settings) -> Mapping[str, float]:

@@ -74,6 +74,12 @@ def worker(settings: Settings, folder: Path, *options: str) -> Child:
     return Child("worker", command, {**os.environ, **settings.environ()}, folder / "worker.log")
 
 
+def pinned() -> list[str]:
+    """Return the options that keep a worker on one CPU, where there are two."""
+    cpus = allowed_cpus()
+    return ["--cpu", str(cpus[0])] if len(cpus) > 1 else []
+
+
 async def pid_of(supervisor: Supervisor, child: Child) -> int:
     """Return the child's process id as soon as it runs."""
     deadline = monotonic() + START_SECONDS
@@ -92,17 +98,16 @@ async def run_through(settings: Settings, folder: Path, events: int, tell: Calla
     Refusal
         The worker ended, or stopped making progress.
     """
-    cpus = allowed_cpus()
-    child = worker(settings, folder, *(["--cpu", str(cpus[0])] if len(cpus) > 1 else []))
+    child = worker(settings, folder, *pinned())
     began = monotonic()
     async with Supervisor([child], tell) as supervisor:
         pid = await pid_of(supervisor, child)
         async with Progress(settings, TOPICS, pid) as progress:
             waiting = asyncio.create_task(ready_seconds(settings.metrics_port, began))
             try:
-                first = await _until(progress, 1, START_SECONDS, tell)
+                first = await until(progress, 1, START_SECONDS, tell)
                 start_seconds = first.at - began
-                last = await _until(progress, events, STALL_SECONDS, tell)
+                last = await until(progress, events, STALL_SECONDS, tell)
                 counters = await asyncio.to_thread(scrape, settings.metrics_port)
             except (psutil.NoSuchProcess, TimeoutError) as error:
                 raise Refusal(
@@ -128,7 +133,8 @@ def _fate(error: Exception) -> str:
     return "stood still" if isinstance(error, TimeoutError) else "ended"
 
 
-async def _until(progress: Progress, committed: int, patience: float, tell: Callable[[str], None]) -> Sample:
+async def until(progress: Progress, committed: int, patience: float, tell: Callable[[str], None]) -> Sample:
+    """Return the first sample with so many events committed; TimeoutError when it stands still for `patience` seconds."""
     moved = told = monotonic()
     seen = -1
     while True:

@@ -13,7 +13,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--events", type=_count, default=600_000, metavar="N", help="size of the workload (600000)")
     parser.add_argument("--accounts", type=_count, default=20_000, metavar="N", help="accounts in it (20000)")
     parser.add_argument("--quick", action="store_true", help="30000 events, 2000 accounts: does everything still run?")
-    parser.add_argument("--restore", type=_count, metavar="N", help="only: how long a worker restores N accounts")
+    parser.add_argument(
+        "--restore",
+        type=_count,
+        metavar="N",
+        help="only: how long a worker restores N accounts, and how fast it is with them",
+    )
     parser.add_argument(
         "--results", type=Path, metavar="FILE", help="also put the figures into this file, with machine and commit"
     )
