@@ -33,13 +33,20 @@ FIGURES = {
     "ratio_to_limit": "share of that bound reached",
     "stock_faust_events_per_second": "stock Faust agent with one plain table, events per second",
     "restore_accounts_per_second": "accounts restored per second",
-    "sweep_accounts_per_second": "accounts swept per second",
+    "sweep_accounts_per_second": "accounts swept per second, mean of the hourly ticks of a day",
     "sweep_longest_slice_ms": "longest slice of a sweep, ms",
     "bytes_per_account": "bytes an account, items and room to grow included",
     "changelog_bytes_per_event": "changelog bytes per event",
     "alerts_per_event": "alerts per event",
     "help_seconds": "`bellwether --help`, s",
     "worker_ready_seconds": "worker ready, kernel compiled before, s",
+}
+PEER_FIGURES = {
+    "events_per_second": "events/s",
+    "cpu_seconds_per_million": "CPU s per million",
+    "bellwether_times_faster": "Bellwether is faster",
+    "bellwether_times_cheaper": "and takes less CPU",
+    "alerts_as_the_oracle": "alerts, the oracle's",
 }
 LATENCIES = {"latency_ms": "event to alert", "latency_at_80_percent_ms": "the same at 80 % of the maximum"}
 
@@ -89,18 +96,17 @@ def tables(found: Mapping[str, Any]) -> str:
     stages = ", ".join(f"{name} {thousands(spent)}" for name, spent in figures["stages_microseconds_per_event"].items())
     lines += ["", f"Microseconds an event, by stage: {stages}."]
     if "peers" in found:
-        columns = (
-            "events/s",
-            "CPU s per million",
-            "Bellwether is faster",
-            "and takes less CPU",
-            "alerts, the oracle's",
-        )
-        lines += ["", _origin(found["peers"]), "", f"| system | {' | '.join(columns)} |", "|---|---|---|---|---|---|"]
-        for system, row in found["peers"]["figures"]["systems"].items():
-            lines.append(
-                f"| {system} | {' | '.join('-' if each is None else thousands(each) for each in row.values())} |"
-            )
+        lines += [
+            "",
+            _origin(found["peers"]),
+            "",
+            f"| system | {' | '.join(PEER_FIGURES.values())} |",
+            "|---" * 6 + "|",
+        ]
+        systems = found["peers"]["figures"]["systems"].items()
+        for system, row in sorted(systems, key=lambda each: -each[1]["events_per_second"]):
+            shown = ("-" if row[name] is None else thousands(row[name]) for name in PEER_FIGURES)
+            lines.append(f"| {system} | {' | '.join(shown)} |")
     return "\n".join(lines)
 
 

@@ -23,6 +23,7 @@ def test_the_largest_need_decides() -> None:
     assert (found["workers"], found["partitions"]) == (12, 32)
     assert (found["accounts of a worker"], found["restore of a worker, s"]) == (2_000_000, 100)
     assert found["cores for scoring"] == 10
+    assert found["sweep of a worker at midnight, s"] == 9.6  # of 24 ticks at 5 million accounts a second
     assert found["changelog, MB/s before copies"] == 90
 
 
