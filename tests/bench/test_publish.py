@@ -1,8 +1,51 @@
-"""What is published of the bench stands under its own title, and is what the file of figures says."""
+"""The figures people read are those of the file that the commands wrote."""
+
+from pathlib import Path
 
 import orjson
 
-from tests.bench.publish import BEGIN, DOCUMENT, END, README, RESULTS, speed, tables
+from streams.bench.results import record
+from tests.bench.publish import (
+    BEGIN,
+    DOCUMENT,
+    END,
+    PEER_FIGURES,
+    README,
+    RESULTS,
+    SHOWN_PEERS,
+    SPEED,
+    publish,
+    speed,
+    tables,
+)
+
+
+def test_readme_and_results_say_what_the_file_says() -> None:
+    """Nobody has typed a figure, and no newer run stands unpublished: else run `make bench-publish`."""
+    found = orjson.loads(RESULTS.read_bytes())
+    shown = SPEED.search(README.read_text(encoding="utf-8"))
+    assert shown is not None
+    assert shown[0] == speed(found)
+    assert DOCUMENT.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0].strip() == tables(found)
+
+
+def test_publishing_replaces_figures_and_nothing_else(tmp_path: Path) -> None:
+    """What stands around them is the same afterwards, and a second time changes nothing."""
+    found = orjson.loads(RESULTS.read_bytes())
+    found["bench"]["figures"]["events_per_second"] = 123_456
+    row = dict.fromkeys(PEER_FIGURES, 24_501)
+    found["peers"] = found["bench"] | {"figures": {"systems": {SHOWN_PEERS["Quix Streams"]: row}}}
+    readme, document = tmp_path / "README.md", tmp_path / "results.md"
+    readme.write_text("before\n\n**Speed**, old\nfigures.\n\nafter\n")
+    document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    for _ in range(2):
+        publish(found, readme, document)
+        assert readme.read_text() == f"before\n\n{speed(found)}\n\nafter\n"
+        assert document.read_text() == f"before\n{BEGIN}\n{tables(found)}\n{END}\nafter\n"
+    told = readme.read_text().replace("\n", " ")
+    assert "123 000 events/s" in told
+    assert "Quix Streams 24 500" in told
+    assert "| 24 500 |" in document.read_text()
 
 
 def test_a_peers_figures_stand_under_their_titles() -> None:
@@ -23,8 +66,14 @@ def test_a_peers_figures_stand_under_their_titles() -> None:
     assert lines[-2:] == ["| fast | 5 | 3 | 2 | 1 | - |", "| slow | 4 | 3 | 2 | 1 | - |"]
 
 
-def test_readme_and_results_say_what_was_measured() -> None:
-    """Nobody typed the figures: both documents hold what the file of figures comes to."""
-    found = orjson.loads(RESULTS.read_bytes())
-    assert speed(found) in README.read_text(encoding="utf-8")
-    assert f"{BEGIN}\n{tables(found)}\n{END}" in DOCUMENT.read_text(encoding="utf-8")
+def test_a_measurement_is_kept_with_where_it_comes_from(tmp_path: Path) -> None:
+    """One name is replaced, the others stay; each says command, date, commit and machine."""
+    path = tmp_path / "bench.json"
+    record(path, "bench", ["bellwether", "bench"], {"events_per_second": 1})
+    record(path, "peers", ["make", "bench-peers"], {"rounds": 1})
+    record(path, "bench", ["bellwether", "bench"], {"events_per_second": 2})
+    found = orjson.loads(path.read_bytes())
+    assert found["bench"]["figures"] == {"events_per_second": 2}
+    assert found["peers"]["command"] == "make bench-peers"
+    assert found["bench"].keys() == {"command", "date", "commit", "machine", "figures"}
+    assert {"cores", "processor", "python"} <= found["bench"]["machine"].keys()
