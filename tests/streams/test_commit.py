@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
 
+import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from state.flush import Flush, Message
 from state.layout import INPUT_TOPICS
+from streams import commit
 from streams.commit import BACKLOG_RECORDS, FLUSH_SECONDS, Committer, Outputs, flush_seconds
 from streams.lease import Lease
 from streams.merge import Chunk
@@ -113,25 +115,50 @@ async def test_many_rows_need_several_batches_and_all_arrive(provisioned: Settin
     assert len((await read_all(provisioned, provisioned.changelog))[1]) == 4_001
 
 
-async def test_an_alert_waits_for_the_shortest_interval_and_the_rest_for_its_own(provisioned: Settings) -> None:
-    """With an interval of a second a flush waits for it; urgent state does not, unless a backlog waits to be applied."""
+async def test_an_alert_is_flushed_at_the_shortest_interval_and_the_rest_at_the_interval(
+    provisioned: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second flush waits for the interval, here two seconds; when its state is urgent only for the shortest one."""
+    monkeypatch.setattr(commit, "FLUSH_SHARE", 10_000)  # so that every interval is the longest
+    flushes, fold = Flushes(), CountingFold(1)
+
+    async def flush_of(count: int, offset: int, lease: Lease) -> float:
+        began, before = monotonic(), len(flushes.at)
+        fold.apply_runs([("usage", [At(offset + index, 0, b"a") for index in range(count)])])
+        lease.is_dirty.set()
+        async with asyncio.timeout(20):
+            while len(flushes.at) == before:
+                await asyncio.sleep(0.001)
+        return flushes.at[-1] - began
+
+    async with open_lease(provisioned, fold, flushes) as (lease, committer):
+        committer._max_seconds = 2.0
+        fold.apply_runs([("usage", [At(0, 0, b"other")])])
+        await committer.flush(lease)  # a new broker takes its time for the first transaction
+        task = asyncio.create_task(committer.commit_forever(lease))
+        await flush_of(1, 1, lease)  # the first finds no interval to wait for
+        waited = await flush_of(1, 2, lease)
+        urgent = await flush_of(8, 3, lease)  # the tenth event alerts
+        task.cancel()
+    assert urgent < waited
+
+
+async def test_an_alert_waits_while_a_backlog_is_applied(provisioned: Settings) -> None:
+    """More waiting records than one stretch hold urgent state back for the whole interval, fewer do not."""
     fold = CountingFold(1)
 
-    async def waited(lease: Lease, committer: Committer) -> float:
+    async def waited(lease: Lease, committer: Committer, waiting: int) -> float:
+        lease.inbox.restart({"usage": 0})
+        lease.offer(Chunk("usage", 1, [At(0, 0, b"a")] * waiting, 0, 1, generation=1))
         began = monotonic()
-        await committer._gather_more(lease, began, 1.0)
+        await committer._gather_more(lease, began, 2.0)
         return monotonic() - began
 
     async with open_lease(provisioned, fold, Flushes()) as (lease, committer):
-        fold.apply_runs([("usage", [At(0, 0, b"a")])])
-        calm = await waited(lease, committer)
-        fold.apply_runs([("usage", [At(offset, 0, b"a") for offset in range(1, 10)])])  # the tenth event alerts
-        urgent = await waited(lease, committer)
-        lease.inbox.restart({"usage": 0})
-        lease.offer(Chunk("usage", 1, [At(0, 0, b"a")] * (BACKLOG_RECORDS + 1), 0, 1, generation=1))
-        behind = await waited(lease, committer)
-    assert urgent < 0.5 < calm
-    assert behind > 0.5
+        fold.apply_runs([("usage", [At(offset, 0, b"a") for offset in range(10)])])  # the tenth event alerts
+        few = await waited(lease, committer, BACKLOG_RECORDS)
+        many = await waited(lease, committer, BACKLOG_RECORDS + 1)
+    assert few < many
 
 
 def test_a_large_flush_has_more_time_and_every_flush_less_than_its_transaction() -> None:
