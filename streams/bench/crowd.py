@@ -141,7 +141,8 @@ async def measure_crowd(settings: Settings, accounts: int, tell: Callable[[str],
             restored = await _restored(settings, child, pid, tell)
             if supervisor.restarts:
                 raise Refusal(f"worker: expected it to be restored at its first start{child.last_words()}")
-            return {**restored, **await _carried(settings, pid, crowd.events, wide.events, tell)}
+            async with Progress(settings, TOPICS, pid) as progress:
+                return {**restored, **await _carried(progress, child, crowd.events, wide.events, tell)}
 
 
 async def _restored(settings: Settings, child: Child, pid: int, tell: Callable[[str], None]) -> dict[str, float]:
@@ -177,12 +178,11 @@ async def _restored(settings: Settings, child: Child, pid: int, tell: Callable[[
 
 
 async def _carried(
-    settings: Settings, pid: int, before: int, events: int, tell: Callable[[str], None]
+    progress: Progress, child: Child, before: int, events: int, tell: Callable[[str], None]
 ) -> dict[str, float]:
     """Return how fast the events after the restore were committed, from now on."""
-    async with Progress(settings, TOPICS, pid) as progress:
-        first = await progress.sample()
-        last = await until(progress, before + events, STALL_SECONDS, tell)
+    first = await progress.sample()
+    last = await until(progress, child, before + events, STALL_SECONDS, tell)
     done = before + events - max(first.committed, before)
     return {
         "wide_events": events,

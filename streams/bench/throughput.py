@@ -105,14 +105,10 @@ async def run_through(settings: Settings, folder: Path, events: int, tell: Calla
         async with Progress(settings, TOPICS, pid) as progress:
             waiting = asyncio.create_task(ready_seconds(settings.metrics_port, began))
             try:
-                first = await until(progress, 1, START_SECONDS, tell)
+                first = await until(progress, child, 1, START_SECONDS, tell)
                 start_seconds = first.at - began
-                last = await until(progress, events, STALL_SECONDS, tell)
+                last = await until(progress, child, events, STALL_SECONDS, tell)
                 counters = await asyncio.to_thread(scrape, settings.metrics_port)
-            except (psutil.NoSuchProcess, TimeoutError) as error:
-                raise Refusal(
-                    f"worker: expected it to commit {events} events, it {_fate(error)}{child.last_words()}"
-                ) from error
             finally:
                 waiting.cancel()
     return Throughput(waiting.result(), start_seconds, first, last, counters)
@@ -129,23 +125,34 @@ def scrape(port: int) -> dict[str, float]:
     }
 
 
-def _fate(error: Exception) -> str:
-    return "stood still" if isinstance(error, TimeoutError) else "ended"
+async def until(
+    progress: Progress, child: Child, committed: int, patience: float, tell: Callable[[str], None]
+) -> Sample:
+    """Return the first sample with so many events committed.
 
-
-async def until(progress: Progress, committed: int, patience: float, tell: Callable[[str], None]) -> Sample:
-    """Return the first sample with so many events committed; TimeoutError when it stands still for `patience` seconds."""
+    Raises
+    ------
+    Refusal
+        The worker ended, or stood still for `patience` seconds.
+    """
     moved = told = monotonic()
     seen = -1
     while True:
-        sample = await progress.sample()
+        try:
+            sample = await progress.sample()
+        except psutil.NoSuchProcess as error:
+            raise _refusal(child, committed, "ended") from error
         if sample.committed >= committed:
             return sample
         if sample.committed != seen:
             seen, moved = sample.committed, sample.at
         if sample.at - moved > patience:
-            raise TimeoutError
+            raise _refusal(child, committed, "stood still")
         if sample.at - told > TELL_SECONDS:
             told = sample.at
             tell(f"worker: {sample.committed:,} events committed")
         await asyncio.sleep(POLL_SECONDS)
+
+
+def _refusal(child: Child, committed: int, fate: str) -> Refusal:
+    return Refusal(f"worker: expected it to commit {committed} events, it {fate}{child.last_words()}")
