@@ -49,25 +49,30 @@ def fetch_hot_days(rows: Rows, row: int) -> None:
 
 
 @inlined
+def place_of(plan: Plan, rows: Rows, events: Any, i: int, route: int) -> int:
+    """Return the place in the hash index of what a route of an event counts one by one; -1 where it counts no such thing."""
+    signal = plan.route_signal[route]
+    if plan.signals[signal, p.SIGNAL_MEASURE] != p.DISTINCT:
+        return -1
+    return slot_of(rows, events.row[i], signal, identity_of(plan, signal, events, i))
+
+
+@inlined
 def fetch_places(plan: Plan, rows: Rows, events: Any, i: int) -> None:
     """Begin to fetch where the hash index has the user or event name of an event that comes soon."""
-    row, code = events.row[i], events.code[i]
-    for route in range(plan.route_start[code], plan.route_start[code + 1]):
-        signal = plan.route_signal[route]
-        if plan.signals[signal, p.SIGNAL_MEASURE] == p.DISTINCT:
-            prefetch(rows.slots, slot_of(rows, row, signal, identity_of(plan, signal, events, i)), 0)
+    for route in range(plan.route_start[events.code[i]], plan.route_start[events.code[i] + 1]):
+        place = place_of(plan, rows, events, i, route)
+        if place >= 0:
+            prefetch(rows.slots, place, 0)
 
 
 @inlined
 def fetch_items(plan: Plan, rows: Rows, events: Any, i: int) -> None:
     """Begin to fetch the user or event name of the next event, where the index has one."""
-    row, code = events.row[i], events.code[i]
-    for route in range(plan.route_start[code], plan.route_start[code + 1]):
-        signal = plan.route_signal[route]
-        if plan.signals[signal, p.SIGNAL_MEASURE] == p.DISTINCT:
-            index = rows.slots[slot_of(rows, row, signal, identity_of(plan, signal, events, i))]
-            if index > 0:
-                prefetch(rows.items, index - 1, 0)
+    for route in range(plan.route_start[events.code[i]], plan.route_start[events.code[i] + 1]):
+        place = place_of(plan, rows, events, i, route)
+        if place >= 0 and rows.slots[place] > 0:
+            prefetch(rows.items, rows.slots[place] - 1, 0)
 
 
 @inlined
