@@ -37,7 +37,7 @@ type: setup ## mypy, strict
 bench: setup ## measure throughput on this machine; RESULTS=file keeps the figures
 	$(BIN)/bellwether bench $(if $(RESULTS),--results $(RESULTS))
 
-bench-publish: setup ## write the figures of docs/bench.json into README and docs/results.md
+bench-publish: setup ## write the figures of docs/bench.json into README and documents
 	$(BIN)/python -m tests.bench.publish
 
 PEERS := .venv/peers

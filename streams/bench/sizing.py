@@ -1,4 +1,4 @@
-"""A plan on paper: what a book and a load need, from the figures that `bellwether bench --json` printed.
+"""A plan on paper: what a book and a load need, from the figures that `bellwether bench --results FILE` kept.
 
 ``python -m streams.bench.sizing --bench bench.json --accounts 100e6 --events 1e6`` prints the table of docs/scale.md;
 every assumption is an option. The formulas are `plan`'s, one line each.
@@ -89,10 +89,17 @@ def plan(load: Load, bench: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
+def table(found: Mapping[str, float]) -> str:
+    """Return a plan as a Markdown table."""
+    return "\n".join(
+        ["| what | how much |", "|---|---|", *(f"| {name} | {number:,} |" for name, number in found.items())]
+    )
+
+
 def main() -> int:
     """Print the plan as a Markdown table, or as JSON."""
     parser = argparse.ArgumentParser(description="Plans workers, partitions and brokers from the bench's figures.")
-    parser.add_argument("--bench", type=Path, required=True, help="what `bellwether bench --json` printed")
+    parser.add_argument("--bench", type=Path, required=True, help="what `bellwether bench --results FILE` kept")
     default = Load()
     for name, meaning in (
         ("accounts", "accounts in the book"),
@@ -109,9 +116,12 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
     options = vars(parser.parse_args())
     is_json, path = options.pop("json"), options.pop("bench")
-    found = plan(Load(**options), orjson.loads(path.read_bytes().splitlines()[-1]))
-    lines = ["| what | how much |", "|---|---|", *(f"| {name} | {number:,} |" for name, number in found.items())]
-    result(found, as_json=is_json, sentence="\n".join(lines))
+    try:
+        figures = orjson.loads(path.read_bytes())["bench"]["figures"]
+    except (OSError, ValueError, KeyError, TypeError):
+        parser.error(f"{path}: expected the file that `bellwether bench --results {path}` keeps")
+    found = plan(Load(**options), figures)
+    result(found, as_json=is_json, sentence=table(found))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Writes the figures of `docs/bench.json` into README and `docs/results.md`; nobody types them.
+"""Writes the figures of `docs/bench.json` into README, `docs/results.md` and `docs/scale.md`; nobody types them.
 
 ``make bench RESULTS=docs/bench.json``, ``make bench-peers RESULTS=docs/bench.json``, then ``make bench-publish``.
 """
@@ -12,10 +12,13 @@ from typing import Any
 
 import orjson
 
+from streams.bench.sizing import Load, plan, table
+
 TOP = Path(__file__).resolve().parents[2]
 RESULTS = TOP / "docs" / "bench.json"
 README = TOP / "README.md"
 DOCUMENT = TOP / "docs" / "results.md"
+SCALE = TOP / "docs" / "scale.md"
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 SPEED = re.compile(r"^\*\*Speed\*\*.*?(?=\n\n)", re.DOTALL | re.MULTILINE)
 WIDTH = 132
@@ -110,6 +113,20 @@ def tables(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def scale(found: Mapping[str, Any]) -> str:
+    """Return the plan that stands between the marks of `docs/scale.md`."""
+    figures, load = found["bench"]["figures"], Load()
+    text = (
+        f"For **{load.accounts / 1e6:.0f} million accounts and {thousands(load.events_per_second)} events a second**, with the "
+        f"figures published in [results.md](results.md) ({thousands(figures['events_per_second'])} events/s, "
+        f"{thousands(figures['cpu_seconds_per_million'])} CPU seconds a million, {thousands(figures['bytes_per_account'])} bytes an "
+        f"account in memory with room to grow, {thousands(figures['restore_accounts_per_second'])} accounts restored a second), "
+        f"`saas-renewal`, {100 * load.use:.0f} % use, workers of {load.worker_gib:.0f} GiB, {load.copies} copies, events of "
+        f"{load.event_bytes:.0f} bytes, brokers that write {load.broker_bytes / 1e6:.0f} MB/s:"
+    )
+    return f"{textwrap.fill(text, WIDTH, break_on_hyphens=False)}\n\n{table(plan(load, figures))}"
+
+
 def _waits(found: Mapping[str, float]) -> str:
     kafka = f"p50 {thousands(found['p50'])} ms, p99 {thousands(found['p99'])} ms"
     if "redis_p99" not in found:
@@ -125,12 +142,13 @@ def _origin(measured: Mapping[str, Any]) -> str:
     )
 
 
-def publish(found: Mapping[str, Any], readme: Path = README, document: Path = DOCUMENT) -> None:
-    """Put paragraph and tables where they belong; all around them stays."""
+def publish(found: Mapping[str, Any], readme: Path = README, document: Path = DOCUMENT, growth: Path = SCALE) -> None:
+    """Put paragraph, tables and plan where they belong; all around them stays."""
     readme.write_text(SPEED.sub(lambda _: speed(found), readme.read_text(encoding="utf-8"), count=1), encoding="utf-8")
-    before, rest = document.read_text(encoding="utf-8").split(BEGIN)
-    _, after = rest.split(END)
-    document.write_text(f"{before}{BEGIN}\n{tables(found)}\n{END}{after}", encoding="utf-8")
+    for path, text in ((document, tables(found)), (growth, scale(found))):
+        before, rest = path.read_text(encoding="utf-8").split(BEGIN)
+        _, after = rest.split(END)
+        path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

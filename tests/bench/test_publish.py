@@ -12,21 +12,24 @@ from tests.bench.publish import (
     PEER_FIGURES,
     README,
     RESULTS,
+    SCALE,
     SHOWN_PEERS,
     SPEED,
     publish,
+    scale,
     speed,
     tables,
 )
 
 
-def test_readme_and_results_say_what_the_file_says() -> None:
+def test_the_documents_say_what_the_file_says() -> None:
     """Nobody has typed a figure, and no newer run stands unpublished: else run `make bench-publish`."""
     found = orjson.loads(RESULTS.read_bytes())
     shown = SPEED.search(README.read_text(encoding="utf-8"))
     assert shown is not None
     assert shown[0] == speed(found)
-    assert DOCUMENT.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0].strip() == tables(found)
+    for document, text in ((DOCUMENT, tables(found)), (SCALE, scale(found))):
+        assert document.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0].strip() == text
 
 
 def test_publishing_replaces_figures_and_nothing_else(tmp_path: Path) -> None:
@@ -35,13 +38,15 @@ def test_publishing_replaces_figures_and_nothing_else(tmp_path: Path) -> None:
     found["bench"]["figures"]["events_per_second"] = 123_456
     row = dict.fromkeys(PEER_FIGURES, 24_501)
     found["peers"] = found["bench"] | {"figures": {"systems": {SHOWN_PEERS["Quix Streams"]: row}}}
-    readme, document = tmp_path / "README.md", tmp_path / "results.md"
+    readme, document, growth = (tmp_path / name for name in ("README.md", "results.md", "scale.md"))
     readme.write_text("before\n\n**Speed**, old\nfigures.\n\nafter\n")
-    document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    for path in (document, growth):
+        path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     for _ in range(2):
-        publish(found, readme, document)
+        publish(found, readme, document, growth)
         assert readme.read_text() == f"before\n\n{speed(found)}\n\nafter\n"
-        assert document.read_text() == f"before\n{BEGIN}\n{tables(found)}\n{END}\nafter\n"
+        for path, text in ((document, tables(found)), (growth, scale(found))):
+            assert path.read_text() == f"before\n{BEGIN}\n{text}\n{END}\nafter\n"
     told = readme.read_text().replace("\n", " ")
     assert "123 000 events/s" in told
     assert "Quix Streams 24 500" in told

@@ -1,8 +1,12 @@
 """The plan on paper: its formulas, by figures that can be checked in the head."""
 
+from pathlib import Path
+
+import orjson
 import pytest
 
-from streams.bench.sizing import GIB, PROCESS_BYTES, Load, plan
+from streams.bench.results import record
+from streams.bench.sizing import GIB, PROCESS_BYTES, Load, main, plan
 
 BENCH = {
     "events_per_second": 50_000,
@@ -39,3 +43,19 @@ def test_disks_write_every_copy() -> None:
     """What comes in and what goes out, times the copies; never fewer brokers than copies."""
     found = plan(Load(events_per_second=100_000, event_bytes=200, copies=3, broker_bytes=100e6), BENCH)
     assert (found["written to disks, MB/s"], found["brokers"]) == (300, 3)
+
+
+def test_the_plan_reads_what_the_bench_keeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command takes the bench's file of results as it is, and says which file it wants when given another."""
+    kept, other = tmp_path / "kept.json", tmp_path / "other.json"
+    record(kept, "bench", ["bellwether", "bench"], BENCH)
+    other.write_bytes(orjson.dumps(BENCH))
+    monkeypatch.setattr("sys.argv", ["sizing", "--bench", str(kept), "--accounts", "1e6", "--events", "1e5", "--json"])
+    assert main() == 0
+    assert orjson.loads(capsys.readouterr().out) == plan(Load(accounts=1e6, events_per_second=1e5), BENCH)
+    monkeypatch.setattr("sys.argv", ["sizing", "--bench", str(other)])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert f"bellwether bench --results {other}" in capsys.readouterr().err
