@@ -15,6 +15,7 @@ from state.murmur2 import partition_of
 from streams import standing
 from streams.cli import main
 from streams.outbox import Outbox
+from streams.reading import committed
 from streams.settings import Settings
 from streams.topics import TOPICS
 
@@ -151,6 +152,9 @@ async def test_the_marker_of_a_transaction_does_not_wait(provisioned: Settings) 
             await producer.send(topic, b"{}", partition=0)
         async with producer.transaction():
             await producer.send_offsets_to_transaction({TopicPartition(topic, 0): 1}, provisioned.app_id)
+    async with asyncio.timeout(20):  # the broker writes the markers after it has answered
+        while TopicPartition(topic, 0) not in await committed(provisioned, provisioned.app_id):
+            await asyncio.sleep(0.05)
     assert await standing.look(provisioned, 0.1) == standing.Standing(0, {}, ())
 
 
