@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Final, Self
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from scoring.jit import entry, part
 from state.layout import HOUR_MS, NO_VALUE
 
 GENERATION: Final = 1 << 16
@@ -28,7 +28,7 @@ _PREVIOUS_STARTED_AT = 5
 _UNCHECKED = 6
 
 
-@njit(cache=True)
+@part
 def _contains(table: NDArray[np.uint64], identity: int) -> bool:
     mask = table.size - 1
     place = np.int64(identity & np.uint64(mask))
@@ -39,7 +39,7 @@ def _contains(table: NDArray[np.uint64], identity: int) -> bool:
     return False
 
 
-@njit(cache=True)
+@entry
 def _insert(table: NDArray[np.uint64], identity: int) -> np.int64:
     mask = table.size - 1
     place = np.int64(identity & np.uint64(mask))
@@ -49,7 +49,7 @@ def _insert(table: NDArray[np.uint64], identity: int) -> np.int64:
     return place
 
 
-@njit(cache=True)
+@entry
 def _check(
     current: NDArray[np.uint64],
     previous: NDArray[np.uint64],
@@ -86,6 +86,23 @@ def _check(
         ids[state[_COUNT]] = identity
         state[_COUNT] += 1
     return identities.size
+
+
+@entry
+def _end_generation(
+    forgotten: NDArray[np.uint64], places: NDArray[np.int64], count: int, state: NDArray[np.int64]
+) -> int:
+    """Empty the table of the generation before the last, which had so many ids, and begin one; return how many the last has."""
+    for k in range(count):
+        forgotten[places[k]] = 0
+    ended = state[_COUNT]
+    if state[_PREVIOUS_STARTED_AT] != NO_VALUE:
+        state[_FORGOTTEN_BEFORE] = state[_STARTED_AT]
+    state[_PREVIOUS_STARTED_AT] = state[_STARTED_AT]
+    state[_STARTED_AT] = NO_VALUE
+    state[_COUNT] = 0
+    state[_GENERATION] += 1
+    return ended
 
 
 class Duplicates:
@@ -155,24 +172,18 @@ class Duplicates:
         self._ended += self._unwritten()
         self._current, self._previous = self._previous, self._current
         self._places, self._previous_places = self._previous_places, self._places
-        self._current[self._places[: self._previous_count]] = 0
-        state = self._state
-        self._previous_count = int(state[_COUNT])
-        if state[_PREVIOUS_STARTED_AT] != NO_VALUE:
-            state[_FORGOTTEN_BEFORE] = state[_STARTED_AT]
-        state[_PREVIOUS_STARTED_AT], state[_STARTED_AT] = state[_STARTED_AT], NO_VALUE
-        state[_COUNT] = 0
-        state[_GENERATION] += 1
+        self._previous_count = _end_generation(self._current, self._places, self._previous_count, self._state)
         self._written = 0
 
     def _unwritten(self) -> list[tuple[int, int, bytes]]:
         count = int(self._state[_COUNT])
-        generation = int(self._state[_GENERATION])
+        if count == self._written:
+            return []
+        generation, stamp = int(self._state[_GENERATION]), self._stamp()
         first = self._written // BLOCK * BLOCK
         return [
-            (generation % 2, start // BLOCK, self._stamp() + self._ids[start : min(start + BLOCK, count)].tobytes())
+            (generation % 2, start // BLOCK, stamp + self._ids[start : min(start + BLOCK, count)].tobytes())
             for start in range(first, count, BLOCK)
-            if count > self._written
         ]
 
     def _stamp(self) -> bytes:
