@@ -15,8 +15,8 @@ hands out its own events only.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, repeat
-from typing import NamedTuple
+from itertools import chain, islice, repeat
+from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -25,9 +25,7 @@ from numpy.typing import NDArray
 from state.hashing import hash_texts
 from state.layout import NO_VALUE
 from state.timestamps import parse_times
-from streams.cli.files import EventFile
-
-LINES_AT_ONCE = 8192
+from streams.cli.files import LINES_AT_ONCE, EventFile
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
@@ -103,6 +101,29 @@ _UNREADABLE = _Stamp()
 _DECODER = msgspec.json.Decoder(_Stamp)
 
 
+class Held(NamedTuple):
+    """Events of one file, or of several one after the other: their times, whether they are ours, line numbers and JSON."""
+
+    times: NDArray[np.int64]
+    is_ours: NDArray[np.bool_]
+    numbers: NDArray[np.int64]
+    values: list[bytes]
+
+    @classmethod
+    def joined(cls, parts: Sequence["Held"]) -> Self:
+        """Return them as one."""
+        return cls(
+            np.concatenate([part.times for part in parts]),
+            np.concatenate([part.is_ours for part in parts]),
+            np.concatenate([part.numbers for part in parts]),
+            list(chain.from_iterable(part.values for part in parts)),
+        )
+
+    def part(self, chosen: slice) -> "Held":
+        """Return some that follow each other."""
+        return Held(self.times[chosen], self.is_ours[chosen], self.numbers[chosen], self.values[chosen])
+
+
 class _Source:
     """One file: the block at hand, and whether there is more."""
 
@@ -110,37 +131,34 @@ class _Source:
         self.rank = rank
         self.name = file.name
         self.is_done = False
-        self.times = np.empty(0, np.int64)
-        self.is_ours = np.empty(0, bool)
-        self.block: list[tuple[int, bytes]] = []
+        self.held = Held(np.empty(0, np.int64), np.empty(0, bool), np.empty(0, np.int64), [])
         self._share = share
-        self._lines = file.lines()
-        self._size = None if is_whole else LINES_AT_ONCE
+        self._is_whole = is_whole
+        self._blocks = file.blocks(LINES_AT_ONCE)
         self._last_ms = NO_VALUE
 
     def fill(self) -> None:
-        """Read one block more."""
-        block = list(islice(self._lines, self._size))
-        self.is_done = self._size is None or len(block) < self._size
-        stamps = [_stamp(value) for _, value in block]
+        """Read one block more, or all of them."""
+        blocks = list(self._blocks if self._is_whole else islice(self._blocks, 1))
+        self.is_done = self._is_whole or not blocks
+        values = list(chain.from_iterable(block.values for block in blocks))
+        numbers = np.array(list(chain.from_iterable(block.numbers for block in blocks)), np.int64)
+        stamps = _stamps(values)
         times = _times(stamps, self._last_ms)
         is_ours = _is_ours(stamps, self._share)
         if (np.diff(times) < 0).any():
             order = np.argsort(times, kind="stable")
-            times, is_ours = times[order], is_ours[order]
-            block = [block[k] for k in order.tolist()]
+            times, is_ours, numbers = times[order], is_ours[order], numbers[order]
+            values = [values[k] for k in order.tolist()]
         if times.size:
             if times[0] < self._last_ms:
                 raise UnsortedError(self.name)
             self._last_ms = int(times[-1])
-        self.times = np.concatenate((self.times, times))
-        self.is_ours = np.concatenate((self.is_ours, is_ours))
-        self.block += block
+        self.held = Held.joined([self.held, Held(times, is_ours, numbers, values)])
 
-    def take(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.bool_], list[tuple[int, bytes]]]:
-        """Return the first `count` events of the block and forget them."""
-        taken = self.times[:count], self.is_ours[:count], self.block[:count]
-        self.times, self.is_ours, self.block = self.times[count:], self.is_ours[count:], self.block[count:]
+    def take(self, count: int) -> Held:
+        """Return the first `count` events at hand and forget them."""
+        taken, self.held = self.held.part(slice(count)), self.held.part(slice(count, None))
         return taken
 
 
@@ -173,9 +191,9 @@ def in_order(
     offsets = [0] * len(topics)
     while True:
         for source in sources:
-            if not source.times.size and not source.is_done:
+            if not source.held.times.size and not source.is_done:
                 source.fill()
-        if not any(source.times.size for source in sources):
+        if not any(source.held.times.size for source in sources):
             return
         stretch = _stretch(sources, offsets)
         if stretch.n_lines:
@@ -184,38 +202,54 @@ def in_order(
 
 def _stretch(sources: Sequence[_Source], offsets: list[int]) -> Stretch:
     """Return what is safe to hand out; where that is nothing, a block lies in one instant: read on."""
-    ends = [int(source.times[-1]) for source in sources if not source.is_done]
+    ends = [int(source.held.times[-1]) for source in sources if not source.is_done]
+    until = min(ends, default=0)
     pieces = []
     for source in sources:
-        count = int(np.searchsorted(source.times, min(ends))) if ends else source.times.size
-        pieces.append((source, *source.take(count)))
-    times = np.concatenate([piece for _, piece, _, _ in pieces])
-    if not times.size:
+        times = source.held.times
+        pieces.append(source.take(int(np.searchsorted(times, until)) if ends else times.size))
+    held = Held.joined(pieces)
+    if not held.times.size:
         for source in sources:
-            if not source.is_done and int(source.times[-1]) == min(ends):
+            if not source.is_done and int(source.held.times[-1]) == until:
                 source.fill()
-    order = np.argsort(times, kind="stable")
-    times = times[order]
-    topics = np.concatenate([np.full(piece.size, source.rank) for source, piece, _, _ in pieces])[order]
-    numbers = np.empty(topics.size, np.int64)
+    order = np.argsort(held.times, kind="stable")
+    times = held.times[order]
+    source_of = np.repeat(np.arange(len(sources)), [piece.times.size for piece in pieces])[order]
+    topics = np.array([source.rank for source in sources])[source_of]
+    offset = np.empty(topics.size, np.int64)
     for rank in np.unique(topics).tolist():
         places = np.flatnonzero(topics == rank)
-        numbers[places] = np.arange(offsets[rank], offsets[rank] + places.size)
+        offset[places] = np.arange(offsets[rank], offsets[rank] + places.size)
         offsets[rank] += places.size
     timed = times[times != NO_VALUE]
-    ours = np.flatnonzero(np.concatenate([is_ours for _, _, is_ours, _ in pieces])[order])
-    found = [(source.name, number, value) for source, _, _, block in pieces for number, value in block]
-    files, lines, values = zip(*[found[k] for k in order[ours].tolist()], strict=True) if ours.size else ((), (), ())
+    ours = np.flatnonzero(held.is_ours[order])
+    chosen = order[ours]
+    lines = map(
+        Line,
+        [held.values[k] for k in chosen.tolist()],
+        repeat(()),
+        offset[ours].tolist(),
+        times[ours].tolist(),
+        repeat(None),
+        [sources[k].name for k in source_of[ours].tolist()],
+        held.numbers[chosen].tolist(),
+    )
     return Stretch(
         times=times[ours],
         topics=topics[ours],
-        lines=list(
-            map(Line, values, repeat(()), numbers[ours].tolist(), times[ours].tolist(), repeat(None), files, lines)
-        ),
+        lines=list(lines),
         n_lines=times.size,
         first_ms=int(timed[0]) if timed.size else NO_VALUE,
         last_ms=int(timed[-1]) if timed.size else NO_VALUE,
     )
+
+
+def _stamps(values: Sequence[bytes]) -> list[_Stamp]:
+    try:
+        return list(map(_DECODER.decode, values))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return [_stamp(value) for value in values]
 
 
 def _stamp(value: bytes) -> _Stamp:

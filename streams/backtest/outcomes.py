@@ -6,7 +6,6 @@ the book.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 import msgspec
 import numpy as np
@@ -18,8 +17,6 @@ from streams.backtest.question import OUTCOMES, Question
 from streams.backtest.silence import MOST_ACCOUNTS, SILENT, TIME_BITS, Moment, Silence, counted
 from streams.cli.files import EventFile
 from streams.halt import Refusal
-
-LINES_AT_ONCE = 8192
 
 Times = NDArray[np.int64]
 
@@ -114,10 +111,9 @@ def _listen(answers: Answers, files: Sequence[EventFile], silence: Silence) -> N
 
 def _events(file: EventFile) -> Iterator[tuple[str, int, str, str]]:
     """Yield (account, milliseconds UTC, event, outcome); lines that are no events are the replay's to tell of."""
-    lines = file.lines()
-    while block := list(islice(lines, LINES_AT_ONCE)):
+    for _, lines in file.blocks():
         found = []
-        for _, line in block:
+        for line in lines:
             try:
                 found.append(_DECODER.decode(line))
             except (msgspec.DecodeError, UnicodeDecodeError):

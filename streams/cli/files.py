@@ -1,4 +1,4 @@
-"""Event files, line by line: JSON lines or CSV, plain, `.gz` or `.zst`, or Parquet, named after their topic.
+"""Event files, a block of lines at a time: JSON lines or CSV, plain, `.gz` or `.zst`, or Parquet, named after their topic.
 
 CSV cells are text; columns whose contract is a number become one, `aliases` is split at `;`, an empty cell is an
 absent field, and a column `relationship.champion` is a field of the object `relationship`. Other names are told by a
@@ -11,8 +11,9 @@ import io
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import zstandard
 
@@ -21,8 +22,16 @@ from streams.halt import Refusal
 
 STANDARD_INPUT = "-"
 PARQUET = ".parquet"
-ROWS_AT_ONCE = 8192
-BYTES_AT_ONCE = 1 << 18
+LINES_AT_ONCE = 8192
+BYTES_AT_ONCE = 1 << 20
+"""Of JSON lines so many bytes are read and cut at once, which takes a third of the time of reading line by line."""
+
+
+class Block(NamedTuple):
+    """Consecutive events of a file: the number of each one's line, from 1, and its JSON."""
+
+    numbers: list[int]
+    values: list[bytes]
 
 
 @dataclass
@@ -61,8 +70,8 @@ class EventFile:
         """Take note of how many bytes another process has read."""
         self._read_elsewhere = number
 
-    def lines(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the number, from 1, and the JSON of every event; blank lines are skipped.
+    def blocks(self, size: int = LINES_AT_ONCE) -> Iterator[Block]:
+        """Yield the events in blocks of at most `size` lines, > 0; blank lines are skipped.
 
         Raises
         ------
@@ -71,13 +80,15 @@ class EventFile:
         """
         try:
             if Path(self.name).suffix == PARQUET:
-                yield from _parquet_lines(self.name, self.mapping)
+                yield from _in_blocks(_parquet_lines(self.name, self.mapping), size)
                 return
             self._source = sys.stdin.buffer if self.name == STANDARD_INPUT else Path(self.name).open("rb")  # noqa: SIM115 (closed below)
             with self._source:
                 stream = _decompressed(self._source, self.name)
-                is_table = ".csv" in Path(self.name).suffixes
-                yield from _csv_lines(stream, self.mapping, self.name) if is_table else _json_lines(stream)
+                if ".csv" in Path(self.name).suffixes:
+                    yield from _in_blocks(_csv_lines(stream, self.mapping, self.name), size)
+                else:
+                    yield from _json_blocks(stream, size)
         except (OSError, EOFError, zstandard.ZstdError, UnicodeDecodeError, csv.Error) as error:
             raise Refusal(f"{self.name}: cannot be read ({error}) — check the file") from error
 
@@ -90,7 +101,6 @@ def topic_of(name: str) -> str:
 def _decompressed(source: BinaryIO, name: str) -> BinaryIO:
     match Path(name).suffix:
         case ".gz":
-            # Read in large pieces: line by line, the module's own reader costs more than decompressing.
             return cast("BinaryIO", io.BufferedReader(cast("io.RawIOBase", gzip.open(source)), BYTES_AT_ONCE))
         case ".zst":
             return cast(
@@ -100,10 +110,29 @@ def _decompressed(source: BinaryIO, name: str) -> BinaryIO:
     return source
 
 
-def _json_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    for number, line in enumerate(stream, 1):
-        if event := line.strip():
-            yield number, event
+def _json_blocks(stream: BinaryIO, size: int) -> Iterator[Block]:
+    rest, first = b"", 1
+    while piece := stream.read(BYTES_AT_ONCE):
+        *lines, rest = (rest + piece).split(b"\n")
+        for start in range(0, len(lines), size):
+            yield from _json_block(lines[start : start + size], first + start)
+        first += len(lines)
+    yield from _json_block([rest], first)
+
+
+def _json_block(lines: list[bytes], first: int) -> Iterator[Block]:
+    """Yield the block that lines make, the first of which has that number; none where all are blank."""
+    values, numbers = [line.strip() for line in lines], list(range(first, first + len(lines)))
+    if b"" in values:
+        numbers = [number for number, value in zip(numbers, values, strict=True) if value]
+        values = [value for value in values if value]
+    if values:
+        yield Block(numbers, values)
+
+
+def _in_blocks(lines: Iterator[tuple[int, bytes]], size: int) -> Iterator[Block]:
+    while block := list(islice(lines, size)):
+        yield Block([number for number, _ in block], [value for _, value in block])
 
 
 def _csv_lines(stream: BinaryIO, mapping: TableMapping | None, name: str) -> Iterator[tuple[int, bytes]]:
@@ -120,7 +149,7 @@ def _parquet_lines(name: str, mapping: TableMapping | None) -> Iterator[tuple[in
         raise Refusal(f"{name}: Parquet needs pyarrow — pip install 'bellwether[parquet]'") from error
     number = 0
     try:
-        for batch in parquet.ParquetFile(name).iter_batches(ROWS_AT_ONCE):
+        for batch in parquet.ParquetFile(name).iter_batches(LINES_AT_ONCE):
             for row in batch.to_pylist():
                 number += 1
                 yield number, event_of(row, mapping, Path(name).name, number)

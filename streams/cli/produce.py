@@ -8,9 +8,7 @@ import argparse
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 from rich.console import Console
@@ -25,7 +23,6 @@ from streams.halt import FAILED, Refusal
 from streams.outbox import Outbox
 from streams.settings import Settings
 
-LINES_AT_ONCE = 4096
 REJECTIONS_SHOWN = 50
 TOPICS = tuple(topic for topic in EVENT_TYPES if topic != "ticks")
 
@@ -116,18 +113,13 @@ async def _produce(files: list[EventFile], settings: Settings, tally: Tally, pro
 async def _produce_file(file: EventFile, outbox: Outbox, settings: Settings, tally: Tally, progress: Progress) -> None:
     task: TaskID = progress.add_task(file.name, total=file.size)
     topic = settings.topic(file.topic)
-    for chunk in _chunks(file.lines()):
-        decoded = decode_chunk(file.topic, [LoneRecord(value, offset=index) for index, (_, value) in enumerate(chunk)])
+    for numbers, values in file.blocks():
+        decoded = decode_chunk(file.topic, [LoneRecord(value, offset=index) for index, value in enumerate(values)])
         for index, rejection in decoded.rejections:
-            tally.reject(file.name, chunk[index][0], rejection)
+            tally.reject(file.name, numbers[index], rejection)
         accepted = zip(decoded.structs, decoded.offset.tolist(), decoded.occurred_at_ms.tolist(), strict=True)
         for event, index, occurred_at_ms in accepted:
-            await outbox.add(topic, event.account_id.encode(), chunk[index][1], occurred_at_ms)
+            await outbox.add(topic, event.account_id.encode(), values[index], occurred_at_ms)
         tally.produced[file.topic] += len(decoded.structs)
         progress.update(task, completed=file.bytes_read)
     progress.update(task, completed=file.size)
-
-
-def _chunks(lines: Iterator[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
-    while chunk := list(islice(lines, LINES_AT_ONCE)):
-        yield chunk

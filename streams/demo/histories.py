@@ -1,7 +1,6 @@
 """Real histories from a folder of event files, merged in the order in which they happened, as a feed takes them."""
 
 from collections.abc import Iterator
-from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from streams.demo.outcomes import Outcome
 from streams.demo.truth import DAY_MS
 from streams.halt import Refusal
 
-LINES_AT_ONCE = 4096
 EVENTS_AT_ONCE = 4096
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".csv", ".csv.gz", ".csv.zst")
 
@@ -70,15 +68,14 @@ class Histories:
 
     def _read(self, path: Path) -> Iterator[Event]:
         topic = topic_of(path.name)
-        lines = (value for _, value in EventFile(str(path), topic).lines())
-        while chunk := list(islice(lines, LINES_AT_ONCE)):
-            decoded = decode_chunk(topic, [LoneRecord(value, offset=index) for index, value in enumerate(chunk)])
+        for _, values in EventFile(str(path), topic).blocks():
+            decoded = decode_chunk(topic, [LoneRecord(value, offset=index) for index, value in enumerate(values)])
             self.rejected += len(decoded.rejections)
             columns = zip(decoded.structs, decoded.offset.tolist(), decoded.occurred_at_ms.tolist(), strict=True)
             for body, index, at_ms in columns:
                 if topic == "outcomes":
                     self._note_outcome(body.account_id, Outcome(body.outcome, at_ms))
-                yield Event(topic, body.account_id, chunk[index], at_ms, at_ms)
+                yield Event(topic, body.account_id, values[index], at_ms, at_ms)
 
     def _note_outcome(self, account_id: str, outcome: Outcome) -> None:
         first = min(self.outcomes.get(account_id, outcome), outcome, key=attrgetter("at_ms"))

@@ -34,7 +34,7 @@ def test_a_mapped_table_gives_events_of_the_contract(tmp_path: Path) -> None:
         "Customer,When,Total,Note\n17,15/07/2026 09:30,12.50,x\n18,15/12/2026 09:30,3,\n"
     )
     (file,) = files_of(tmp_path)
-    events = [json.loads(line) for _, line in file.lines()]
+    events = [json.loads(value) for block in file.blocks() for value in block.values]
     assert file.topic == "billing"
     assert events[0] == {
         "id": "orders.csv:2",
@@ -63,7 +63,7 @@ def test_parquet_keeps_types(tmp_path: Path) -> None:
     )
     parquet.write_table(table, tmp_path / "billing.parquet")
     (file,) = files_of(tmp_path)
-    first, second = (json.loads(line) for _, line in file.lines())
+    first, second = (json.loads(value) for block in file.blocks() for value in block.values)
     assert first == {
         "id": "1",
         "account_id": "170",
@@ -81,7 +81,7 @@ def test_a_broken_parquet_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "usage.parquet"
     path.write_bytes(b"no parquet")
     with pytest.raises(Refusal, match=r"usage\.parquet: cannot be read"):
-        list(EventFile(str(path), "usage").lines())
+        list(EventFile(str(path), "usage").blocks())
 
 
 def test_what_is_no_time_is_left_for_the_decoder() -> None:
