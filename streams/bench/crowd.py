@@ -1,6 +1,9 @@
 """A book of many accounts: how long a worker restores it, and how fast it then is with events that meet all equally often.
 
-The changelog is written here as a worker's flushes would write it.
+The changelog is written here as a worker's flushes would write it::
+
+    the book: two events an account    | an hour: as on any afternoon | days: a worker that was away
+    |---------- 29 days and a half ----|-- no midnight in it ---------|-- each midnight moves all --|
 """
 
 import asyncio
@@ -32,10 +35,13 @@ from streams.supervise import Child, Supervisor
 EVENTS_PER_ACCOUNT = 2
 STRETCH = 2_000
 TELL_EVERY = 200_000
-SPAN_DAYS = 30
-WIDE_SHARE = 0.6
-WIDE_DAYS = 2.4
-"""Events afterwards: so many an account in so many days are a quarter a day, as in W1."""
+SPAN_DAYS = 29.5
+EVENTS_AFTERWARDS = 0.6
+"""Events an account in each of the two stretches that follow; of a small book more, or a flush would hold them all."""
+LEAST_AFTERWARDS = 300_000
+HOUR_DAYS = 1 / 24
+CATCH_UP_DAYS = 2.4
+"""So that there is an event for an account every fourth day, as in W1."""
 POLL_SECONDS = 0.25
 READY_SECONDS = 900.0
 RESTORING = "bellwether_partitions restoring"
@@ -120,11 +126,11 @@ async def measure_crowd(settings: Settings, accounts: int, tell: Callable[[str],
     Returns
     -------
     dict
-        Figures by name. `assignments` is 1 when the group never missed the worker's heartbeats meanwhile; `wide_…` are
-        of the events after the restore.
+        Figures by name. `assignments` is 1 when the group never missed the worker's heartbeats meanwhile; `hour_…` are
+        of the events of one hour after the restore, `catch_up_…` of those of the days after it.
     """
     await topics.create(settings)
-    crowd = Crowd(accounts * EVENTS_PER_ACCOUNT, accounts, span_ms=SPAN_DAYS * DAY_MS)
+    crowd = Crowd(accounts * EVENTS_PER_ACCOUNT, accounts, span_ms=int(SPAN_DAYS * DAY_MS))
     async with Outbox(settings) as outbox:
         writer = _Writer(outbox, settings)
         for number, line in enumerate(crowd.lines(), start=1):
@@ -132,8 +138,11 @@ async def measure_crowd(settings: Settings, accounts: int, tell: Callable[[str],
             if number % TELL_EVERY == 0:
                 tell(f"filling the book: {number:,} of {crowd.events:,} events")
         await writer.end(tell)
-    wide = Crowd(int(WIDE_SHARE * accounts), accounts, crowd.end_ms, int(WIDE_DAYS * DAY_MS), seed=2)
-    await preload(wide, settings, tell)
+    events = max(int(EVENTS_AFTERWARDS * accounts), LEAST_AFTERWARDS)
+    hour = Crowd(events, accounts, crowd.end_ms, int(HOUR_DAYS * DAY_MS), seed=2)
+    days = Crowd(events, accounts, hour.end_ms, int(CATCH_UP_DAYS * DAY_MS), seed=3)
+    for stretch in (hour, days):
+        await preload(stretch, settings, tell)
     with tempfile.TemporaryDirectory(prefix="bellwether-crowd-") as folder:
         child = worker(settings, Path(folder), *pinned())
         async with Supervisor([child], tell) as supervisor:
@@ -142,7 +151,11 @@ async def measure_crowd(settings: Settings, accounts: int, tell: Callable[[str],
             if supervisor.restarts:
                 raise Refusal(f"worker: expected it to be restored at its first start{child.last_words()}")
             async with Progress(settings, TOPICS, pid) as progress:
-                return {**restored, **await _carried(progress, child, crowd.events, wide.events, tell)}
+                return {
+                    **restored,
+                    **await _carried("hour", progress, child, crowd.events, events, tell),
+                    **await _carried("catch_up", progress, child, crowd.events + events, events, tell),
+                }
 
 
 async def _restored(settings: Settings, child: Child, pid: int, tell: Callable[[str], None]) -> dict[str, float]:
@@ -178,17 +191,17 @@ async def _restored(settings: Settings, child: Child, pid: int, tell: Callable[[
 
 
 async def _carried(
-    progress: Progress, child: Child, before: int, events: int, tell: Callable[[str], None]
+    name: str, progress: Progress, child: Child, before: int, events: int, tell: Callable[[str], None]
 ) -> dict[str, float]:
-    """Return how fast the events after the restore were committed, from now on."""
+    """Return how fast the events after those `before` are committed, from now on."""
     first = await progress.sample()
     last = await until(progress, child, before + events, STALL_SECONDS, tell)
-    done = before + events - max(first.committed, before)
+    done = last.committed - max(first.committed, before)
     return {
-        "wide_events": events,
-        "wide_events_per_second": round(done / (last.at - first.at)),
-        "wide_cpu_seconds_per_million": round((last.cpu_seconds - first.cpu_seconds) / done * 1e6, 2),
-        "wide_resident_bytes": last.resident_bytes,
+        f"{name}_events": events,
+        f"{name}_events_per_second": round(done / (last.at - first.at)),
+        f"{name}_cpu_seconds_per_million": round((last.cpu_seconds - first.cpu_seconds) / done * 1e6, 2),
+        f"{name}_resident_bytes": last.resident_bytes,
     }
 
 

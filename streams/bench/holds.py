@@ -63,7 +63,7 @@ def measure(settings: Settings, accounts: int) -> dict[str, Any]:
     process, watch = psutil.Process(), Watch()
     before = process.memory_info().rss
     partition = Partition(0, 1, compiled)
-    crowd = Crowd(accounts * EVENTS_PER_ACCOUNT, accounts, span_ms=SPAN_DAYS * DAY_MS)
+    crowd = Crowd(accounts * EVENTS_PER_ACCOUNT, accounts, span_ms=int(SPAN_DAYS * DAY_MS))
     _fill(partition, crowd, watch)
     filled = process.memory_info().rss
     flushes = [_flush(partition, watch)]

@@ -6,6 +6,8 @@ load); what a stage needs is made ready outside the measured time.
 """
 
 from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +23,10 @@ from state.intake import Batch, Part
 from state.partition import Partition
 from streams.bench.stages import FLUSH_RECORDS, PARTITION, Entry, pack, prepared
 from streams.bench.workload import Workload
+from streams.event_order import in_order
 from streams.lease import STRETCH_RECORDS, SWEEP_ROWS
 from streams.merge import Run
+from streams.replay import TOPICS, Replay, files_of
 from streams.scorer import new_partition
 from streams.settings import Settings
 
@@ -224,3 +228,18 @@ def test_load(benchmark: BenchmarkFixture, made: Prepared) -> None:
         return (new_partition(PARTITION, SETTINGS, fed.compiled),), {}
 
     assert len(benchmark.pedantic(load, setup=ready, rounds=ROUNDS).store) == len(first.store)
+
+
+def test_replay(benchmark: BenchmarkFixture, tmp_path: Path, made: Prepared, request: pytest.FixtureRequest) -> None:
+    """A history of 700 accounts with an event a day each passes from its files to the end, in one process."""
+    events = 190_000 if request.config.option.benchmark_enable else 7_000
+    history = Workload(events, 700, span_ms=events // 700 * DAY_MS, skewed_ratio=0.0)
+    for topic, lines in groupby(sorted(history.lines(), key=lambda line: line.topic), lambda line: line.topic):
+        (tmp_path / f"{topic}.jsonl").write_bytes(b"".join(line.value + b"\n" for line in lines))
+
+    def replayed() -> int:
+        running = Replay(made[0])
+        running.run(in_order(files_of(tmp_path), TOPICS))
+        return running.counts()["applied"]
+
+    assert benchmark.pedantic(replayed, rounds=3, warmup_rounds=1) == events
