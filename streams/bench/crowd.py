@@ -17,6 +17,7 @@ from typing import NamedTuple
 from urllib.error import URLError
 
 import numpy as np
+import orjson
 import psutil
 from numpy.typing import NDArray
 
@@ -27,6 +28,8 @@ from streams.bench.progress import Progress
 from streams.bench.throughput import STALL_SECONDS, pid_of, pinned, scrape, until, worker
 from streams.bench.workload import DAY_MS, TOPICS, Line, Workload
 from streams.halt import Refusal
+from streams.lease import SWEEP_ROWS
+from streams.merge import TICKS
 from streams.outbox import Outbox
 from streams.scorer import load_compiled, new_partition
 from streams.settings import Settings
@@ -85,10 +88,15 @@ class _Writer:
             self._apply(number)
         await self._outbox.add(self._settings.topic(line.topic), key, line.value, line.timestamp_ms, partition=number)
 
-    async def end(self, tell: Callable[[str], None]) -> None:
-        """Write the changelogs, one partition after the other, each as one flush."""
+    async def end(self, at_ms: int, tell: Callable[[str], None]) -> None:
+        """Let time pass up to an instant, milliseconds UTC, and write the changelogs, one partition after the other, each as one flush."""
         for number, fold in enumerate(self._folds):
             self._apply(number)
+            value = orjson.dumps({"as_of_ms": at_ms, "ends": fold.positions})
+            fold.apply(TICKS, [_Record(0, at_ms, b"", value)])
+            while not fold.sweep(SWEEP_ROWS):
+                pass
+            await self._outbox.add(self._settings.topic(TICKS), None, value, at_ms, partition=number)
             flush = fold.take_flush()
             assert flush is not None
             tell(f"partition {number}: {len(fold.store):,} accounts, {len(flush.changelog):,} changelog records")
@@ -137,7 +145,7 @@ async def measure_crowd(settings: Settings, accounts: int, tell: Callable[[str],
             await writer.add(line)
             if number % TELL_EVERY == 0:
                 tell(f"filling the book: {number:,} of {crowd.events:,} events")
-        await writer.end(tell)
+        await writer.end(crowd.end_ms, tell)
     events = max(int(EVENTS_AFTERWARDS * accounts), LEAST_AFTERWARDS)
     hour = Crowd(events, accounts, crowd.end_ms, int(HOUR_DAYS * DAY_MS), seed=2)
     days = Crowd(events, accounts, hour.end_ms, int(CATCH_UP_DAYS * DAY_MS), seed=3)
