@@ -230,10 +230,19 @@ def test_load(benchmark: BenchmarkFixture, made: Prepared) -> None:
     assert len(benchmark.pedantic(load, setup=ready, rounds=ROUNDS).store) == len(first.store)
 
 
-def test_replay(benchmark: BenchmarkFixture, tmp_path: Path, made: Prepared, request: pytest.FixtureRequest) -> None:
-    """A history of 700 accounts with an event a day each passes from its files to the end, in one process."""
-    events = 190_000 if request.config.option.benchmark_enable else 7_000
-    history = Workload(events, 700, span_ms=events // 700 * DAY_MS, skewed_ratio=0.0)
+@pytest.mark.parametrize(("accounts", "days"), [(700, 54), (700, 135), (700, 271), (5_000, 120)])
+def test_replay(
+    benchmark: BenchmarkFixture,
+    tmp_path: Path,
+    made: Prepared,
+    request: pytest.FixtureRequest,
+    accounts: int,
+    days: int,
+) -> None:
+    """A history with five events a day for each account, two, one or a third passes from its files to the end, in one process."""
+    share = 1 if request.config.option.benchmark_enable else 25
+    events = 190_000 // share
+    history = Workload(events, accounts // share, span_ms=days * DAY_MS, skewed_ratio=0.0)
     for topic, lines in groupby(sorted(history.lines(), key=lambda line: line.topic), lambda line: line.topic):
         (tmp_path / f"{topic}.jsonl").write_bytes(b"".join(line.value + b"\n" for line in lines))
 
