@@ -111,13 +111,19 @@ def _decompressed(source: BinaryIO, name: str) -> BinaryIO:
 
 
 def _json_blocks(stream: BinaryIO, size: int) -> Iterator[Block]:
-    rest, first = b"", 1
+    begun: list[bytes] = []  # pieces of a line whose end is not read yet
+    first = 1
     while piece := stream.read(BYTES_AT_ONCE):
-        *lines, rest = (rest + piece).split(b"\n")
+        head, newline, others = piece.partition(b"\n")
+        begun.append(head)
+        if not newline:
+            continue
+        lines = [b"".join(begun), *others.split(b"\n")]
+        begun = [lines.pop()]
         for start in range(0, len(lines), size):
             yield from _json_block(lines[start : start + size], first + start)
         first += len(lines)
-    yield from _json_block([rest], first)
+    yield from _json_block([b"".join(begun)], first)
 
 
 def _json_block(lines: list[bytes], first: int) -> Iterator[Block]:
